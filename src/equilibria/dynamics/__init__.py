@@ -1,0 +1,1 @@
+"""Fixed-point mathematics with no idea of networks."""

@@ -1,0 +1,98 @@
+"""Random draws that belong to a trajectory, not to a batch.
+
+A draw is a pure function of (seed, problem, restart, iteration, update, element): a counter is hashed,
+as in counter-based generators (Salmon et al. 2011). So a trajectory sees the same noise whatever shares
+its batch, a run resumes without generator state, and nothing leaves the device or breaks a graph.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equilibria.distributions import truncated_normal
+
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+
+
+def _mix64(x: Tensor) -> Tensor:
+    """Finalizer of SplitMix64 on int64 (arithmetic wraps): a bijection that scatters nearby integers."""
+    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * (0xBF58476D1CE4E5B9 - (1 << 64))
+    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * (0x94D049BB133111EB - (1 << 64))
+    return x ^ ((x >> 31) & 0x1FFFFFFFF)
+
+
+def combine(*parts: Tensor | int) -> Tensor:
+    """Hash integers (tensors of one broadcastable shape, or numbers) into one int64 key each."""
+    device = next((part.device for part in parts if isinstance(part, Tensor)), None)
+    key = torch.zeros((), dtype=torch.int64, device=device)
+    for part in parts:
+        key = _mix64(key * 31 + part + _GOLDEN)
+    return key
+
+
+def fingerprint(tokens: Tensor) -> Tensor:
+    """One int64 key per problem, from its tokens `[batch, tokens]` alone."""
+    places = combine(torch.arange(tokens.shape[1], device=tokens.device))
+    return _mix64((_mix64(tokens.long() + places)).sum(dim=1))
+
+
+def _bits(low: Tensor, high: Tensor, count: int) -> Tensor:
+    """`[batch]` keys → `[batch, count]` hashed 32-bit words (int32).
+
+    Two rounds of a bias-minimised xor-multiply hash; the second key word enters between the rounds so
+    that two rows are never shifted copies of one stream.
+    """
+    counter = torch.arange(count, dtype=torch.int32, device=low.device) * -1640531527
+    x = counter + low[:, None]
+    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD
+    x = x ^ high[:, None]
+    x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97
+    return x ^ ((x >> 15) & 0x1FFFF)
+
+
+@dataclass(frozen=True)
+class NoiseSource:
+    """Draws for a batch of trajectories.
+
+    Attributes:
+        keys: `[batch]` int64, one per trajectory (see `trajectories`).
+        iteration: `[batch]` int64, or one number: which iteration the draws are for.
+    """
+
+    keys: Tensor
+    iteration: Tensor | int = 0
+
+    @classmethod
+    def trajectories(cls, seed: int, problem: Tensor, restart: Tensor | int) -> "NoiseSource":
+        """A source for trajectories of `problem [batch]` (int64 keys) and `restart [batch]` (index)."""
+        return cls(combine(seed, problem, restart))
+
+    def at(self, iteration: Tensor | int) -> "NoiseSource":
+        """The same trajectories at another iteration."""
+        return NoiseSource(self.keys, iteration)
+
+    def bits(self, stream: int, count: int) -> Tensor:
+        """`[batch, count]` random 32-bit words; `stream` names the use, so that uses never share draws."""
+        key = combine(self.keys, self.iteration, stream)
+        return _bits(key.int(), (key >> 32).int(), count)
+
+    def uniform(self, stream: int, count: int) -> Tensor:
+        """`[batch, count]` float32 in (0, 1), 24 bits each, never 0 or 1."""
+        words = (self.bits(stream, count) >> 8) & 0xFFFFFF
+        return (words.float() + 0.5) * 2.0**-24
+
+    def normal(self, stream: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """`[batch, *shape]` standard normal draws (Box-Muller, two from each hashed word)."""
+        count = math.prod(shape)
+        words = self.bits(stream, (count + 1) // 2)
+        radius = torch.sqrt(-2.0 * torch.log(((words & 0xFFFF).float() + 0.5) * 2.0**-16))
+        angle = ((words >> 16) & 0xFFFF).float() * (2.0 * math.pi * 2.0**-16)
+        pair = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
+        return pair[:, :count].to(dtype).view(-1, *shape)
+
+    def truncated_normal(self, stream: int, shape: tuple[int, ...], std: float, dtype: torch.dtype) -> Tensor:
+        """`[batch, *shape]` draws of standard deviation `std`, cut at ±2.27 `std`."""
+        uniform = self.uniform(stream, math.prod(shape))
+        return truncated_normal(uniform, std).to(dtype).view(-1, *shape)

@@ -1,0 +1,120 @@
+"""What families built from reasoning blocks share: the way in, the blocks, the way out."""
+
+from typing import Literal, TypeVar
+
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from equilibria.nn.attention import Attention
+from equilibria.nn.block import ReasoningBlock
+from equilibria.nn.embedding import TokenEmbedding
+from equilibria.nn.heads import HaltHead
+from equilibria.nn.linear import Linear
+from equilibria.nn.rotary import BoardRotary, Rotary, SequenceRotary
+from equilibria.nn.swiglu import SwiGLU, TokenMixer, inner_width
+from equilibria.reasoners.interface import (
+    Condition,
+    Prediction,
+    ProblemShape,
+    Reasoner,
+    ReasonerConfig,
+)
+
+
+class BlockConfig(ReasonerConfig):
+    """How wide a reasoning block is and how it mixes tokens."""
+
+    width: PositiveInt = 512
+    heads: PositiveInt = 8
+    layers: PositiveInt = 2
+    mixing: Literal["mlp", "attention"] = "mlp"
+    positions: Literal["none", "rope", "rope2d", "learned"] = "none"
+    rope_theta: float = 10_000.0
+    expansion: float = 4.0
+    channel_inner: PositiveInt | None = None
+    """Inner width of the channel SwiGLU; None: the published rule (`inner_width`)."""
+    token_inner: PositiveInt | None = None
+    """Inner width of the token SwiGLU; None: the published rule."""
+    prefix: int = Field(default=0, ge=0)
+    """Slots before the board for the puzzle's identity (TRM: 16). 0: no identity, as EqR."""
+    identity_width: PositiveInt | None = None
+    """Width of an identity vector; None: the width of the reasoner."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "BlockConfig":
+        if self.mixing == "attention" and self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of 2 x heads = {2 * self.heads}")
+        if self.mixing == "mlp" and self.positions in ("rope", "rope2d"):
+            raise ValueError("positions: rotary positions need mixing: attention (token MLPs know places)")
+        if self.positions == "rope2d" and self.prefix:
+            raise ValueError("positions: rope2d covers the board only; set prefix: 0 or use rope")
+        if self.prefix and (self.identity_width or 0) > self.prefix * self.width:
+            raise ValueError(f"identity_width {self.identity_width} does not fit {self.prefix} prefix slots")
+        return self
+
+
+def rotary(config: BlockConfig, shape: ProblemShape) -> Rotary | None:
+    """The position encoding of the attention blocks, shared by all of them."""
+    head_width = config.width // config.heads
+    if config.positions == "rope":
+        return SequenceRotary(config.prefix + shape.tokens, head_width, config.rope_theta)
+    if config.positions == "rope2d":
+        if shape.board is None:
+            raise ValueError("positions: rope2d needs a task whose tokens are a board")
+        return BoardRotary(shape.board, head_width, config.rope_theta)
+    return None
+
+
+def stack(config: BlockConfig, shape: ProblemShape) -> nn.ModuleList:
+    """`config.layers` distinct reasoning blocks."""
+    tokens = config.prefix + shape.tokens
+    places = rotary(config, shape)
+
+    def token_mixing() -> Attention | TokenMixer:
+        if config.mixing == "attention":
+            return Attention(config.width, config.heads, places)
+        return TokenMixer(tokens, config.token_inner or inner_width(tokens, config.expansion))
+
+    def channel_mixing() -> SwiGLU:
+        return SwiGLU(config.width, config.channel_inner or inner_width(config.width, config.expansion))
+
+    return nn.ModuleList(ReasoningBlock(token_mixing(), channel_mixing()) for _ in range(config.layers))
+
+
+B = TypeVar("B", bound=BlockConfig)
+
+
+class BlockReasoner(Reasoner[B]):
+    """Embeds tokens behind an optional identity prefix; reads answer and halting score off stream 0."""
+
+    def __init__(self, config: B, shape: ProblemShape) -> None:
+        super().__init__(config, shape)
+        self.embedding = TokenEmbedding(
+            shape.vocabulary,
+            shape.tokens,
+            config.width,
+            prefix=config.prefix,
+            identifiers=shape.identifiers,
+            identity_width=config.identity_width or config.width,
+            learned_positions=config.positions == "learned",
+        )
+        self.blocks = stack(config, shape)
+        self.answer_head = Linear(config.width, shape.vocabulary)
+        self.halt_head = HaltHead(config.width)
+
+    def encode(self, tokens: Tensor, identifiers: Tensor | None = None) -> Condition:
+        return Condition(self.embedding(tokens, identifiers, self.compute_dtype), tokens, self.config.prefix)
+
+    def decode(self, state: Tensor, condition: Condition | None = None) -> Prediction:
+        decoded = state[:, 0]
+        halt, go_on = self.halt_head(decoded)
+        return Prediction(self.answer_head(decoded[:, self.config.prefix :]), halt, go_on)
+
+    def module(self, z: Tensor) -> Tensor:
+        """All blocks in order, `[batch, tokens, width]` → the same shape."""
+        for block in self.blocks:
+            z = block(z)
+        return z
+
+    def identity_parameters(self) -> list[nn.Parameter]:
+        return [] if self.embedding.identity is None else [self.embedding.identity.weight]

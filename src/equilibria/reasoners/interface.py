@@ -1,0 +1,172 @@
+"""What every family offers: nothing else is needed to train, scale, diagnose or serve it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Generic, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from equilibria.dynamics.noise import NoiseSource
+
+Noise = Tensor | NoiseSource | None
+
+
+@dataclass(frozen=True)
+class ProblemShape:
+    """What a reasoner has to know of its task.
+
+    Attributes:
+        vocabulary: number of token values, padding included.
+        tokens: tokens of a problem.
+        board: height and width where the tokens are a board, row by row.
+        identifiers: number of puzzle identities (1 where the task has none).
+    """
+
+    vocabulary: int
+    tokens: int
+    board: tuple[int, int] | None = None
+    identifiers: int = 1
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The encoded problem, fixed along a trajectory.
+
+    Attributes:
+        x: embedded problem `[batch, prefix + tokens, width]`.
+        tokens: the problem itself `[batch, tokens]`.
+        prefix: slots of `x` before the first token.
+    """
+
+    x: Tensor
+    tokens: Tensor
+    prefix: int = 0
+
+    def rows(self, index: Tensor) -> "Condition":
+        """The condition of some rows only, in the order of `index`."""
+        gathered = {
+            field.name: value[index]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **gathered)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one iteration did.
+
+    Attributes:
+        state: `[batch, streams, tokens, width]`.
+        residual: `‖z_{k+1} − z_k‖₂` per sample, float32 `[batch]`, detached.
+        evaluations: applications of f this step cost: 1 unless an inner solve ran.
+        penalty: a regularisation term to add to the loss, or None.
+    """
+
+    state: Tensor
+    residual: Tensor
+    evaluations: int = 1
+    penalty: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a state says.
+
+    Attributes:
+        logits: `[batch, tokens, vocabulary]`.
+        halt_logit: `[batch]` float32; positive means "this answer is right, stop". None: no such head.
+        continue_logit: `[batch]` float32, the value of going on where a family learns one, else None.
+    """
+
+    logits: Tensor
+    halt_logit: Tensor | None = None
+    continue_logit: Tensor | None = None
+
+
+class ReasonerConfig(BaseModel):
+    """Fields every family has. A family adds its own in a subclass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+
+
+C = TypeVar("C", bound=ReasonerConfig)
+
+
+class Reasoner(nn.Module, ABC, Generic[C]):
+    """A weight-tied map f with a way in (encode, initial_state) and a way out (decode)."""
+
+    Config: ClassVar[type[ReasonerConfig]]
+    max_depth: ClassVar[int | None] = None
+    """Iterations beyond which f means nothing: 1 for a feed-forward network, None for no bound."""
+
+    config: C
+
+    def __init__(self, config: C, shape: ProblemShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        self.compute_dtype = torch.float32
+
+    def compute_in(self, dtype: torch.dtype) -> "Reasoner[C]":
+        """Run activations in `dtype`; parameters stay float32. Returns self."""
+        self.compute_dtype = dtype
+        return self
+
+    @abstractmethod
+    def encode(self, tokens: Tensor, identifiers: Tensor | None = None) -> Condition:
+        """`tokens [batch, tokens]` (and `identifiers [batch]`) → the condition of a trajectory."""
+
+    @abstractmethod
+    def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
+        """Where a trajectory starts: `[batch, streams, tokens, width]`, drawn from `noise` where random."""
+
+    @abstractmethod
+    def iterate(
+        self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
+    ) -> Step:
+        """One application of f.
+
+        Args:
+            state: `[batch, streams, tokens, width]`.
+            condition: from `encode`, for the same rows.
+            tracked: how many trailing module updates carry gradient; None: as the recipe says.
+            noise: path noise: a source, or raw draws `[updates, batch, tokens, width]` in call order, or
+                None for the noise-free map.
+        """
+
+    @abstractmethod
+    def decode(self, state: Tensor, condition: Condition | None = None) -> Prediction:
+        """Read answer and halting score off stream 0 of a state."""
+
+    @property
+    @abstractmethod
+    def equivalent_layers(self) -> int:
+        """Real block applications in one iteration."""
+
+    @property
+    @abstractmethod
+    def tracked_layers(self) -> int:
+        """Of those, how many carry gradient in training."""
+
+    @property
+    @abstractmethod
+    def state_shape(self) -> tuple[int, int, int]:
+        """(streams, tokens with prefix, width) of a state."""
+
+    def identity_parameters(self) -> list[nn.Parameter]:
+        """Puzzle-identity tables: trained by sparse sign-SGD, not averaged, not counted."""
+        return []
+
+    def dense_parameters(self) -> list[nn.Parameter]:
+        """Every other trainable parameter, in a fixed order."""
+        tables = {id(table) for table in self.identity_parameters()}
+        return [weight for weight in self.parameters() if weight.requires_grad and id(weight) not in tables]
+
+    def parameter_count(self) -> int:
+        """Number of trainable numbers, identity tables left out (as the papers count)."""
+        return sum(weight.numel() for weight in self.dense_parameters())

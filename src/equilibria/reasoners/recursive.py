@@ -1,0 +1,145 @@
+"""The recursive family: EqR, TRM, and their single-stream variant.
+
+Two streams share one module F. A fast stream z_L is refined n times under the slow stream and the
+problem, then the slow stream z_H once under the fast one; this cycle is repeated T times per iteration
+(EqR Alg. 1). Random initial states, damping λ and path noise β make it EqR; a fixed initial state and
+λ = β = 0 make it TRM, with an optional prefix that carries the puzzle's identity.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from equilibria.distributions import truncated_normal
+from equilibria.dynamics.noise import NoiseSource
+from equilibria.dynamics.relaxation import Relaxation
+from equilibria.dynamics.residual import distance
+from equilibria.reasoners.blocks import BlockConfig, BlockReasoner
+from equilibria.reasoners.interface import Condition, Noise, ProblemShape, Step
+
+SLOW, FAST = 0, 1  # streams of the state; the slow one is decoded
+_INITIAL_STREAM = 1 << 20  # draws of initial states, far from the update numbers that key path noise
+
+
+class RecursiveConfig(BlockConfig):
+    """Everything that makes one member of the family."""
+
+    family: str = "recursive"
+    streams: Literal[1, 2] = 2
+    H_cycles: PositiveInt = 3
+    """T: slow cycles in one iteration."""
+    L_cycles: PositiveInt = 6
+    """n: fast updates in one slow cycle."""
+    tracked: PositiveInt | None = None
+    """Trailing module updates that carry gradient; None: the last slow cycle, n + 1."""
+    initial: Literal["gaussian", "fixed"] = "gaussian"
+    """Random per trajectory (EqR's RI), or one fixed vector for all tokens and rows (TRM)."""
+    sigma_H: float = Field(default=1.0, ge=0)
+    sigma_L: float = Field(default=1.0, ge=0)
+    damping: float = Field(default=0.05, ge=0, lt=1)
+    """λ of EqR Eq. 2: the weight of the old state."""
+    noise: float = Field(default=0.01, ge=0)
+    """β of EqR Eq. 2: the standard deviation of the path noise."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One module update: stream `target` ← F(target + sources [+ x])."""
+
+    target: int
+    sources: tuple[int, ...]
+    conditioned: bool
+
+    def injected(self, streams: list[Tensor], x: Tensor) -> Tensor:
+        """The input of F: the target stream with everything that is injected into it."""
+        terms = [streams[source] for source in self.sources]
+        if self.conditioned:
+            terms.append(x)
+        return streams[self.target] + sum(terms) if terms else streams[self.target]
+
+
+def schedule(config: RecursiveConfig) -> tuple[Update, ...]:
+    """All module updates of one iteration: T times n fast ones and a slow one.
+
+    A single stream plays both parts, and its slow update has nothing injected (TRM's single-z variant).
+    """
+    if config.streams == 1:
+        fast, slow = Update(SLOW, (), True), Update(SLOW, (), False)
+    else:
+        fast, slow = Update(FAST, (SLOW,), True), Update(SLOW, (FAST,), False)
+    return ((fast,) * config.L_cycles + (slow,)) * config.H_cycles
+
+
+class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
+    """z_L ← F(z_L; x + z_H) n times, then z_H ← F(z_H; z_L); T times; gradient in the last (EqR Alg. 1)."""
+
+    Config = RecursiveConfig
+
+    def __init__(self, config: RecursiveConfig, shape: ProblemShape) -> None:
+        super().__init__(config, shape)
+        self.relaxation = Relaxation(config.damping, config.noise)
+        self.fixed_state: Tensor | None
+        fixed = truncated_normal(torch.rand(config.streams, config.width), 1.0)
+        self.register_buffer("fixed_state", fixed if config.initial == "fixed" else None)
+        self.updates = schedule(config)
+
+    def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
+        shape = (len(condition.x), *self.state_shape)
+        if self.fixed_state is not None:
+            return self.fixed_state.to(condition.x.dtype)[None, :, None, :].expand(shape).contiguous()
+        sigmas = (self.config.sigma_H, self.config.sigma_L)[: self.config.streams]
+        if isinstance(noise, NoiseSource):
+            draws = [
+                noise.truncated_normal(_INITIAL_STREAM + stream, shape[2:], sigma, condition.x.dtype)
+                for stream, sigma in enumerate(sigmas)
+            ]
+            return torch.stack(draws, dim=1)
+        if noise is None:
+            raise ValueError("a random initial state needs a noise source, or raw draws of the state's shape")
+        return noise.to(condition.x) * noise.new_tensor(sigmas).to(condition.x).view(1, -1, 1, 1)
+
+    def iterate(
+        self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
+    ) -> Step:
+        """As `Reasoner.iterate`; an iteration is T · (n + 1) module updates."""
+        free = len(self.updates) - min(tracked or self.tracked_updates, len(self.updates))
+        draw = self._draws(noise, condition.x)
+        streams = list(state.unbind(1))
+        with torch.no_grad():
+            for index, update in enumerate(self.updates[:free]):
+                new = self.module(update.injected(streams, condition.x))
+                streams[update.target] = self.relaxation(streams[update.target], new, draw(index))
+        for index, update in enumerate(self.updates[free:], start=free):
+            new = self.module(update.injected(streams, condition.x))
+            streams[update.target] = self.relaxation(streams[update.target], new, draw(index))
+        after = torch.stack(streams, dim=1)
+        return Step(after, residual=distance(after.detach(), state.detach()))
+
+    def _draws(self, noise: Noise, like: Tensor) -> Callable[[int], Tensor | None]:
+        """Path noise of update number `index`: None where there is none."""
+        if noise is None or self.relaxation.noise == 0.0:
+            return lambda index: None
+        if isinstance(noise, Tensor):
+            return lambda index: noise[index].to(like.dtype)
+        return lambda index: noise.normal(index, tuple(like.shape[1:]), like.dtype)
+
+    @property
+    def tracked_updates(self) -> int:
+        """Module updates that carry gradient in training."""
+        return self.config.tracked or self.config.L_cycles + 1
+
+    @property
+    def equivalent_layers(self) -> int:
+        return len(self.updates) * self.config.layers
+
+    @property
+    def tracked_layers(self) -> int:
+        return min(self.tracked_updates, len(self.updates)) * self.config.layers
+
+    @property
+    def state_shape(self) -> tuple[int, int, int]:
+        return (self.config.streams, self.config.prefix + self.shape.tokens, self.config.width)

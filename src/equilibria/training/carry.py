@@ -1,0 +1,105 @@
+"""The rolling batch: what a row is working on, and how it makes room for the next problem."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equilibria.dynamics.noise import NoiseSource
+from equilibria.reasoners.interface import Reasoner
+from equilibria.training.losses import IGNORE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Problems that arrive: one for every row, used by the rows that halted.
+
+    Attributes:
+        inputs: `[batch, tokens]`.
+        targets: `[batch, tokens]`, `IGNORE` where nothing is asked.
+        keys: `[batch]` int64, what the random draws of a row's trajectory depend on.
+        identifiers: `[batch]` puzzle identities.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    keys: Tensor
+    identifiers: Tensor
+
+
+@dataclass(frozen=True)
+class Carry:
+    """The state of the rolling batch between segments; all tensors batch first.
+
+    Attributes:
+        state: `[batch, streams, tokens, width]`, detached.
+        steps: `[batch]` iterations done on the current problem.
+        halted: `[batch]` whether the row is free for a fresh problem.
+        batch: the problems being worked on.
+    """
+
+    state: Tensor
+    steps: Tensor
+    halted: Tensor
+    batch: Batch
+
+    @classmethod
+    def free(cls, reasoner: Reasoner[Any], rows: int, device: torch.device) -> "Carry":
+        """A carry of free rows: everything in it is replaced at the first refill."""
+        tokens = reasoner.shape.tokens
+        state = torch.zeros(rows, *reasoner.state_shape, dtype=reasoner.compute_dtype, device=device)
+        blank = torch.zeros(rows, tokens, dtype=torch.int64, device=device)
+        number = torch.zeros(rows, dtype=torch.int64, device=device)
+        everyone = torch.ones(rows, dtype=torch.bool, device=device)
+        return cls(state, number, everyone, Batch(blank, blank + IGNORE, number, number))
+
+    def refill(self, arriving: Batch, fresh_state: Tensor) -> "Carry":
+        """Rows that halted take the arriving problem at their place; the other arrivals are dropped.
+
+        Nothing leaves the device: the choice is a `where` on every tensor (EqR Alg. 1's buffer).
+        """
+
+        def choose(new: Tensor, old: Tensor) -> Tensor:
+            free = self.halted.view(-1, *(1,) * (old.ndim - 1))
+            return torch.where(free, new, old)
+
+        chosen = {
+            field.name: choose(getattr(arriving, field.name), getattr(self.batch, field.name))
+            for field in fields(Batch)
+        }
+        return Carry(
+            state=choose(fresh_state, self.state),
+            steps=torch.where(self.halted, 0, self.steps),
+            halted=torch.zeros_like(self.halted),
+            batch=Batch(**chosen),
+        )
+
+    def next(self, state: Tensor, halted: Tensor) -> "Carry":
+        """After a segment: one step further, detached."""
+        return replace(self, state=state.detach(), steps=self.steps + 1, halted=halted)
+
+    def noise(self) -> NoiseSource:
+        """The draws of these rows at their current step."""
+        return NoiseSource(self.batch.keys, self.steps)
+
+    def rows(self, part: slice) -> "Carry":
+        """Some rows only."""
+        batch = Batch(**{field.name: getattr(self.batch, field.name)[part] for field in fields(Batch)})
+        return Carry(self.state[part], self.steps[part], self.halted[part], batch)
+
+    @staticmethod
+    def join(parts: "list[Carry]") -> "Carry":
+        """The inverse of taking rows."""
+        batch = Batch(
+            **{
+                field.name: torch.cat([getattr(part.batch, field.name) for part in parts])
+                for field in fields(Batch)
+            }
+        )
+        return Carry(
+            torch.cat([part.state for part in parts]),
+            torch.cat([part.steps for part in parts]),
+            torch.cat([part.halted for part in parts]),
+            batch,
+        )
