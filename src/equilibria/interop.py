@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from equilibria.errors import CheckpointError
+from equilibria.pipeline import Pipeline
 from equilibria.reasoners.interface import ProblemShape, Reasoner
 from equilibria.reasoners.recursive import RecursiveConfig, RecursiveReasoner
+from equilibria.recipes import load_recipe
 
 FAMILIES = ("eqr", "trm", "trm_singlez")
 
@@ -116,18 +118,32 @@ def from_published(
     """
     ours = translate_config(family, config)
     weights = {strip_wrappers(name): value for name, value in state_dict.items()}
-    table = weights.get("inner.puzzle_emb.weights")
     if shape is None:
-        board = (config.get("board_height"), config.get("board_width"))
-        side = round(config["seq_len"] ** 0.5)
-        square = (side, side) if side * side == config["seq_len"] else None
+        table = weights.get("inner.puzzle_emb.weights")
         shape = ProblemShape(
             config["vocab_size"],
             config["seq_len"],
-            (board[0], board[1]) if board[0] and board[1] else square,
+            _board(config),
             identifiers=1 if table is None else len(table),
         )
-    reasoner = RecursiveReasoner(ours, shape)
+    return _build(ours, weights, shape)
+
+
+def _board(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width where the options say them, or a square where the tokens make one."""
+    if config.get("board_height") and config.get("board_width"):
+        return config["board_height"], config["board_width"]
+    side = round(config["seq_len"] ** 0.5)
+    return (side, side) if side * side == config["seq_len"] else None
+
+
+def _build(config: RecursiveConfig, weights: Mapping[str, Tensor], shape: ProblemShape) -> RecursiveReasoner:
+    table = weights.get("inner.puzzle_emb.weights")
+    if table is not None and len(table) != shape.identifiers:
+        # As published: with another number of puzzles, every identity is the mean of the trained ones.
+        mean = table.float().mean(dim=0, keepdim=True).expand(shape.identifiers, -1)
+        weights = dict(weights) | {"inner.puzzle_emb.weights": mean}
+    reasoner = RecursiveReasoner(config, shape)
     reasoner.load_state_dict(_translate(weights, reasoner), strict=True)
     return reasoner
 
@@ -158,7 +174,7 @@ def _translate(weights: Mapping[str, Tensor], reasoner: RecursiveReasoner) -> di
 
 
 class _Inert:
-    """Stands in for every class and function a pickle names beyond tensors: accepts anything, does nothing."""
+    """Stands in for every class and function a pickle names beyond tensors; does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
@@ -203,3 +219,36 @@ def _tensors(mapping: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     if not weights:
         raise CheckpointError(f"{path}: holds no weights")
     return weights
+
+
+def import_checkpoint(
+    path: Path, family: str, recipe: str | None = None, architecture: Mapping[str, Any] | None = None
+) -> Pipeline:
+    """A published checkpoint file → a pipeline that solves, evaluates and saves like any other.
+
+    Args:
+        path: the published `.pth`.
+        family: "eqr", "trm" or "trm_singlez".
+        recipe: names the task and training setup it belongs to; by default `<family>-sudoku`.
+        architecture: the peer's architecture options, where the file does not carry them.
+
+    Raises:
+        CheckpointError: the file cannot be read, or does not fit.
+    """
+    weights, config = read_published(path)
+    base = load_recipe(recipe or f"{family.removesuffix('_singlez')}-sudoku")
+    task = base.build_task()
+    shape = ProblemShape(task.vocab_size, task.tokens, task.board, task.identifiers)
+    options = architecture or (config or {}).get("arch")
+    reasoner_config = base.reasoner if options is None else translate_config(family, options)
+    assert isinstance(reasoner_config, RecursiveConfig)
+    reasoner = _build(reasoner_config, weights, shape)
+    origin = f"Imported from `{path.name}`, a published {family.upper()} checkpoint."
+    return Pipeline(
+        reasoner.eval(),
+        task,
+        base.model_copy(update={"name": path.stem, "summary": origin, "reasoner": reasoner_config}),
+        card=f"# {path.stem}\n\n{origin}\n",
+        facts={"origin": path.name},
+        name=path.stem,
+    )

@@ -1,9 +1,13 @@
 """The post-norm reasoning block of HRM, TRM and EqR: mix tokens, then channels."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from equilibria.nn.attention import Attention
-from equilibria.nn.norm import rms_norm
+from equilibria.nn.norm import add_norm
 from equilibria.nn.swiglu import SwiGLU, TokenMixer
 
 
@@ -20,5 +24,22 @@ class ReasoningBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, tokens, width]` → the same shape."""
-        x = rms_norm(x + self.token_mixing(x), dim=self.token_mixing.axis)
-        return rms_norm(x + self.channel_mixing(x))
+        x = add_norm(x, self.token_mixing(x), dim=self.token_mixing.axis)
+        return add_norm(x, self.channel_mixing(x))
+
+
+class BlockStack(nn.ModuleList):
+    """Blocks one after the other: the map F of a level."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, tokens, width]` → the same shape."""
+        for block in self:
+            x = block(x)
+        return x
+
+    def cast(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """This map with its weights cast to `dtype` once, for many applications; gradients flow through."""
+        if dtype == torch.float32:
+            return self
+        weights = {name: weight.to(dtype) for name, weight in self.named_parameters()}
+        return lambda x: functional_call(self, weights, (x,))

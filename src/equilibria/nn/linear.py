@@ -24,3 +24,9 @@ class Linear(nn.Module):
         """`[..., inputs]` → `[..., outputs]`."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.linear(x, self.weight.to(x.dtype), bias)
+
+    def from_left(self, x: Tensor) -> Tensor:
+        """`W x` for every sample: `[batch, inputs, columns]` → `[batch, outputs, columns]`, no bias."""
+        # Not torch.matmul: where the weight needs a gradient, that folds the batch into a transposed copy.
+        weight = self.weight.to(x.dtype)
+        return torch.bmm(weight.expand(len(x), *weight.shape), x)

@@ -1,8 +1,11 @@
 """SwiGLU (Shazeer 2020), over channels or over tokens."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from equilibria.nn.linear import Linear
 
@@ -10,6 +13,33 @@ from equilibria.nn.linear import Linear
 def inner_width(size: int, expansion: float) -> int:
     """The published inner width: two thirds of `expansion · size`, rounded up to a multiple of 256."""
     return -(-round(expansion * size * 2 / 3) // 256) * 256
+
+
+class _Gated(torch.autograd.Function):
+    """Both halves of the gradient go into one buffer, and only the input is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor, dim: int) -> Tensor:
+        gate, value = gate_up.chunk(2, dim)
+        ctx.save_for_backward(gate_up)
+        ctx.dim = dim
+        return F.silu(gate).mul_(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (gate_up,) = ctx.saved_tensors
+        result = torch.empty_like(gate_up)
+        gate, value = gate_up.chunk(2, ctx.dim)
+        to_gate, to_value = result.chunk(2, ctx.dim)
+        torch.mul(F.silu(gate), gradient, out=to_value)
+        torch.ops.aten.silu_backward(gradient * value, gate, grad_input=to_gate)
+        return result, None
+
+
+def gated(gate_up: Tensor, dim: int) -> Tensor:
+    """`SiLU(gate) ⊙ value`, gate and value being the halves of `gate_up` along `dim`."""
+    return _Gated.apply(gate_up, dim)  # type: ignore[no-any-return]
 
 
 class SwiGLU(nn.Module):
@@ -22,8 +52,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., size]` → `[..., size]`."""
-        gate, value = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * value)
+        return self.down(gated(self.gate_up(x), -1))
 
 
 class TokenMixer(SwiGLU):
@@ -37,5 +66,4 @@ class TokenMixer(SwiGLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, tokens, width]` → the same shape."""
-        gate, value = torch.matmul(self.gate_up.weight.to(x.dtype), x).chunk(2, dim=-2)
-        return torch.matmul(self.down.weight.to(x.dtype), F.silu(gate) * value)
+        return self.down.from_left(gated(self.gate_up.from_left(x), -2))

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from equilibria.nn.attention import Attention
-from equilibria.nn.block import ReasoningBlock
+from equilibria.nn.block import BlockStack, ReasoningBlock
 from equilibria.nn.embedding import TokenEmbedding
 from equilibria.nn.heads import HaltHead
 from equilibria.nn.linear import Linear
@@ -65,7 +65,7 @@ def rotary(config: BlockConfig, shape: ProblemShape) -> Rotary | None:
     return None
 
 
-def stack(config: BlockConfig, shape: ProblemShape) -> nn.ModuleList:
+def stack(config: BlockConfig, shape: ProblemShape) -> BlockStack:
     """`config.layers` distinct reasoning blocks."""
     tokens = config.prefix + shape.tokens
     places = rotary(config, shape)
@@ -78,7 +78,7 @@ def stack(config: BlockConfig, shape: ProblemShape) -> nn.ModuleList:
     def channel_mixing() -> SwiGLU:
         return SwiGLU(config.width, config.channel_inner or inner_width(config.width, config.expansion))
 
-    return nn.ModuleList(ReasoningBlock(token_mixing(), channel_mixing()) for _ in range(config.layers))
+    return BlockStack(ReasoningBlock(token_mixing(), channel_mixing()) for _ in range(config.layers))
 
 
 B = TypeVar("B", bound=BlockConfig)
@@ -109,12 +109,6 @@ class BlockReasoner(Reasoner[B]):
         decoded = state[:, 0]
         halt, go_on = self.halt_head(decoded)
         return Prediction(self.answer_head(decoded[:, self.config.prefix :]), halt, go_on)
-
-    def module(self, z: Tensor) -> Tensor:
-        """All blocks in order, `[batch, tokens, width]` → the same shape."""
-        for block in self.blocks:
-            z = block(z)
-        return z
 
     def identity_parameters(self) -> list[nn.Parameter]:
         return [] if self.embedding.identity is None else [self.embedding.identity.weight]

@@ -29,7 +29,7 @@ class FeedForwardReasoner(BlockReasoner[FeedForwardConfig]):
         self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
     ) -> Step:
         """The whole network; it reads the condition alone, so iterating again changes nothing."""
-        after = self.module(condition.x).unsqueeze(1)
+        after = self.blocks(condition.x).unsqueeze(1)
         return Step(after, residual=distance(after.detach(), state.detach()))
 
     @property

@@ -108,13 +108,14 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         """As `Reasoner.iterate`; an iteration is T · (n + 1) module updates."""
         free = len(self.updates) - min(tracked or self.tracked_updates, len(self.updates))
         draw = self._draws(noise, condition.x)
+        module = self.blocks.cast(condition.x.dtype)
         streams = list(state.unbind(1))
         with torch.no_grad():
             for index, update in enumerate(self.updates[:free]):
-                new = self.module(update.injected(streams, condition.x))
+                new = module(update.injected(streams, condition.x))
                 streams[update.target] = self.relaxation(streams[update.target], new, draw(index))
         for index, update in enumerate(self.updates[free:], start=free):
-            new = self.module(update.injected(streams, condition.x))
+            new = module(update.injected(streams, condition.x))
             streams[update.target] = self.relaxation(streams[update.target], new, draw(index))
         after = torch.stack(streams, dim=1)
         return Step(after, residual=distance(after.detach(), state.detach()))

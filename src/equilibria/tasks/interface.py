@@ -149,6 +149,11 @@ class Task(ABC):
             start += count
         return splits
 
+    def overlap(self, train: Problems, held_out: Problems) -> str:
+        """What the two sets have in common beyond equal problems, in words; empty where nothing is known."""
+        del train, held_out
+        return ""
+
     def augment(self, inputs: Tensor, labels: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Equivalent problems: a pure function of `uniforms` [batch, draws] in [0, 1), on their device."""
         del uniforms

@@ -1,5 +1,6 @@
 """The rolling batch: what a row is working on, and how it makes room for the next problem."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -85,21 +86,21 @@ class Carry:
 
     def rows(self, part: slice) -> "Carry":
         """Some rows only."""
-        batch = Batch(**{field.name: getattr(self.batch, field.name)[part] for field in fields(Batch)})
-        return Carry(self.state[part], self.steps[part], self.halted[part], batch)
+        return Carry.of({name: value[part] for name, value in self.tensors().items()})
 
     @staticmethod
     def join(parts: "list[Carry]") -> "Carry":
         """The inverse of taking rows."""
-        batch = Batch(
-            **{
-                field.name: torch.cat([getattr(part.batch, field.name) for part in parts])
-                for field in fields(Batch)
-            }
-        )
-        return Carry(
-            torch.cat([part.state for part in parts]),
-            torch.cat([part.steps for part in parts]),
-            torch.cat([part.halted for part in parts]),
-            batch,
-        )
+        tensors = [part.tensors() for part in parts]
+        return Carry.of({name: torch.cat([part[name] for part in tensors]) for name in tensors[0]})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a carry holds, by name: what a checkpoint stores."""
+        own = {"state": self.state, "steps": self.steps, "halted": self.halted}
+        return own | {field.name: getattr(self.batch, field.name) for field in fields(Batch)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "Carry":
+        """The inverse of `tensors`."""
+        batch = Batch(**{field.name: tensors[field.name] for field in fields(Batch)})
+        return cls(tensors["state"], tensors["steps"], tensors["halted"], batch)

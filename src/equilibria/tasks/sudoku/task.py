@@ -15,7 +15,7 @@ from equilibria.tasks.interface import Problems, Task
 from equilibria.tasks.sudoku import generator, rules
 from equilibria.tasks.sudoku.board import DIGITS, Box, side, symbol
 from equilibria.tasks.sudoku.render import render_board
-from equilibria.tasks.sudoku.symmetry import Symmetry, draws
+from equilibria.tasks.sudoku.symmetry import CANONICAL_SIDE, Symmetry, canonical, draws
 from equilibria.tasks.sudoku.table import read_boards, unique_solutions
 from equilibria.tasks.sudoku.text import infer_box, parse_boards
 from equilibria.tasks.table import existing_file, header
@@ -98,6 +98,19 @@ class Sudoku(Task):
             )
             for name, puzzles in splits.items()
         }
+
+    def overlap(self, train: Problems, held_out: Problems) -> str:
+        """How many held-out puzzles, and solved grids, are new; equivalence is counted up to side 6."""
+        assert train.labels is not None
+        assert held_out.labels is not None
+        grids = {row.tobytes() for row in train.labels.numpy()}
+        fresh = sum(row.tobytes() not in grids for row in held_out.labels.numpy())
+        words = f"{fresh:,} of {len(held_out):,} held-out puzzles have a solved grid no training puzzle has"
+        if side(self.box) > CANONICAL_SIDE:
+            return words
+        known = {row.tobytes() for row in canonical(train.inputs.numpy(), self.box)}
+        new = sum(row.tobytes() not in known for row in canonical(held_out.inputs.numpy(), self.box))
+        return f"{words}; {new:,} are inequivalent to every training puzzle under the Sudoku symmetries"
 
     def augment(self, inputs: Tensor, labels: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Equivalent puzzles under random symmetries, one a row (see `Symmetry`)."""

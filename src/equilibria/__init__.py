@@ -1,0 +1,89 @@
+"""Equilibria: reasoners that think by settling.
+
+    import equilibria as eq
+    solver = eq.load("sudoku-6x6")
+    answers = solver.solve(puzzles, depth=64, breadth=16)
+
+The names below are the public face; they are imported when first used, so that `import equilibria` and
+`equilibria --help` are quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equilibria.diagnostics.evaluation import Evaluation
+    from equilibria.diagnostics.plots import plot_budget_grid
+    from equilibria.errors import EquilibriaError
+    from equilibria.inference.budget import Budget
+    from equilibria.interop import from_published, import_checkpoint
+    from equilibria.pipeline import Answer, Pipeline, load, load_for, shipped_names
+    from equilibria.reasoners import Reasoner, families
+    from equilibria.recipes import Recipe, load_recipe, recipe_names
+    from equilibria.runs import evaluation_problems, plan, train
+    from equilibria.tasks import Problems, Task, load_task, task_names
+    from equilibria.version import __version__
+
+_HOMES = {
+    "Answer": "pipeline",
+    "Budget": "inference.budget",
+    "EquilibriaError": "errors",
+    "Evaluation": "diagnostics.evaluation",
+    "Pipeline": "pipeline",
+    "Problems": "tasks",
+    "Reasoner": "reasoners",
+    "Recipe": "recipes",
+    "Task": "tasks",
+    "__version__": "version",
+    "evaluation_problems": "runs",
+    "families": "reasoners",
+    "from_published": "interop",
+    "import_checkpoint": "interop",
+    "load": "pipeline",
+    "load_for": "pipeline",
+    "load_recipe": "recipes",
+    "load_task": "tasks",
+    "plan": "runs",
+    "plot_budget_grid": "diagnostics.plots",
+    "recipe_names": "recipes",
+    "shipped_names": "pipeline",
+    "task_names": "tasks",
+    "train": "runs",
+}
+
+__all__ = [
+    "Answer",
+    "Budget",
+    "EquilibriaError",
+    "Evaluation",
+    "Pipeline",
+    "Problems",
+    "Reasoner",
+    "Recipe",
+    "Task",
+    "__version__",
+    "evaluation_problems",
+    "families",
+    "from_published",
+    "import_checkpoint",
+    "load",
+    "load_for",
+    "load_recipe",
+    "load_task",
+    "plan",
+    "plot_budget_grid",
+    "recipe_names",
+    "shipped_names",
+    "task_names",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'equilibria' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"equilibria.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

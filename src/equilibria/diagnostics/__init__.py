@@ -1,0 +1,1 @@
+"""Looking at a reasoner: accuracy against compute, residual-error coupling, path independence, plots."""

@@ -1,0 +1,202 @@
+"""Accuracy against compute: one pool of restarts, looked at under every budget within it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equilibria.diagnostics.metrics import auroc, averaged, interval, path_independence
+from equilibria.errors import DataError
+from equilibria.inference.engine import Engine
+from equilibria.inference.pool import Pool
+from equilibria.inference.selection import SELECTIONS
+from equilibria.tasks.interface import Problems
+
+AVERAGE, PASS = "average", "pass"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One budget, one way to select, one part of the data.
+
+    Attributes:
+        depth: D.
+        breadth: B.
+        selection: "average" over restarts, "pass" (any restart right), or a rule of `inference.selection`.
+        source: where the problems come from; "all" for the whole.
+        rating: a bucket of difficulty ratings; "all" for the whole.
+        problems: how many problems that is.
+        exact_accuracy: share of problems exactly right.
+        ci95: its 95% interval (Wilson, over problems).
+        nfe_mean: iterations per problem, over its restarts.
+        seconds: of the pass over all problems to this depth, times the share of restarts used.
+    """
+
+    depth: int
+    breadth: int
+    selection: str
+    source: str
+    rating: str
+    problems: int
+    exact_accuracy: float
+    ci95: tuple[float, float]
+    nfe_mean: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A table of rows and what stands beside it.
+
+    Attributes:
+        rows: see `Row`.
+        path_independence: by depth, Δ_PI over all restarts (EqR Eq. 22).
+        auroc: by depth, how well a low residual tells right restarts from wrong ones.
+        residual: by depth, the mean residual over all restarts.
+        context: what was evaluated: recipe, data hash, code version, seed.
+    """
+
+    rows: list[Row]
+    path_independence: dict[int, float]
+    auroc: dict[int, float]
+    residual: dict[int, float]
+    context: dict[str, Any]
+
+    def row(self, depth: int, breadth: int, selection: str, source: str = "all", rating: str = "all") -> Row:
+        """The row of one cell; KeyError where there is none."""
+        for row in self.rows:
+            cell = (row.depth, row.breadth, row.selection, row.source, row.rating)
+            if cell == (depth, breadth, selection, source, rating):
+                return row
+        raise KeyError((depth, breadth, selection, source, rating))
+
+
+def evaluate(
+    engine: Engine,
+    problems: Problems,
+    *,
+    depths: tuple[int, ...],
+    breadths: tuple[int, ...],
+    learned_halting: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    context: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Run every problem once, to the greatest depth and breadth, and read off all smaller budgets.
+
+    A budget of b restarts uses the first b, so budgets are nested and differences between them are paired.
+
+    Args:
+        engine: runs the reasoner.
+        problems: labelled problems.
+        depths: the depths to report.
+        breadths: the breadths to report.
+        learned_halting: let the halting head end trajectories.
+        seed: of all draws.
+        progress: called with problems done and problems in all.
+        context: kept with the result.
+
+    Raises:
+        DataError: the problems have no labels, or there are none.
+    """
+    if problems.labels is None or not len(problems):
+        raise DataError("an evaluation needs problems with answers")
+    depths, breadths = tuple(sorted(set(depths))), tuple(sorted(set(breadths)))
+    parts: list[list[Pool]] = [[] for _ in depths]
+    started = time.perf_counter()
+    chunks = engine.pools(
+        problems.inputs, depths=depths, breadth=breadths[-1], learned_halting=learned_halting, seed=seed
+    )
+    for part, pools in chunks:
+        for place, pool in enumerate(pools):
+            parts[place].append(pool)
+        if progress is not None:
+            progress(part.stop, len(problems))
+    seconds = time.perf_counter() - started
+
+    by_depth = {depth: Pool.concatenate(pools) for depth, pools in zip(depths, parts, strict=True)}
+    correct = {depth: _correct(pool, problems.labels) for depth, pool in by_depth.items()}
+    groups = list(_groups(problems))
+    work = by_depth[depths[-1]].evaluations.sum().item()
+    rows: list[Row] = []
+    for depth, pool in by_depth.items():
+        for breadth in breadths:
+            few, right = pool.restarts(breadth), correct[depth][:, :breadth]
+            nfe = few.evaluations.sum(dim=1).double()
+            took = seconds * nfe.sum().item() / work
+            for selection, score in _scores(few, right):
+                for source, rating, mask in groups:
+                    count = int(mask.sum())
+                    share = score[mask].mean().item()
+                    rows.append(
+                        Row(
+                            depth,
+                            breadth,
+                            selection,
+                            source,
+                            rating,
+                            count,
+                            share,
+                            interval(share, count),
+                            nfe[mask].mean().item(),
+                            took,
+                        )
+                    )
+    about = {
+        "problems": len(problems),
+        "data_sha256": problems.fingerprint(),
+        "seed": seed,
+        "halting": "learned" if learned_halting else "fixed",
+        "device": str(next(engine.reasoner.parameters()).device),
+        "dtype": str(engine.reasoner.compute_dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "seconds": seconds,
+    }
+    return Evaluation(
+        rows,
+        {depth: path_independence(right) for depth, right in correct.items()},
+        {depth: auroc(by_depth[depth].residual, correct[depth]) for depth in depths},
+        {depth: by_depth[depth].residual.mean().item() for depth in depths},
+        (context or {}) | about,
+    )
+
+
+def _correct(pool: Pool, labels: Tensor) -> Tensor:
+    """`[problems, restarts]` bool: every cell with a label is right."""
+    wanted = labels[:, None, :]
+    return ((pool.answers == wanted) | (wanted == 0)).all(dim=-1)
+
+
+def _scores(pool: Pool, correct: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Every way to turn restarts into a score in [0, 1] per problem."""
+    yield AVERAGE, averaged(correct)
+    if correct.shape[1] == 1:
+        return
+    yield PASS, correct.any(dim=1).double()
+    for name, select in SELECTIONS.items():
+        if name == "halting" and pool.halt_logit.isnan().any():
+            continue
+        if name == "logit-convergence" and pool.logit_change.isnan().any():
+            continue  # needs two iterations
+        yield name, correct.gather(1, select(pool)[:, None]).squeeze(1).double()
+
+
+def _groups(problems: Problems) -> Iterator[tuple[str, str, Tensor]]:
+    """All problems, each source, and each bucket of ratings: (source, rating, mask)."""
+    everything = torch.ones(len(problems), dtype=torch.bool)
+    yield "all", "all", everything
+    sources = sorted(set(problems.sources))
+    if len(sources) > 1:
+        for source in sources:
+            yield source, "all", torch.tensor([name == source for name in problems.sources])
+    if problems.ratings is not None:
+        edges = (0, 1, 5, 10, 20, 50, 100, float("inf"))
+        for low, high in pairwise(edges):
+            mask = (problems.ratings >= low) & (problems.ratings < high)
+            if mask.any() and not mask.all():
+                name = "0" if high == 1 else f"{low}+" if high == float("inf") else f"{low}–{high - 1}"
+                yield "all", name, mask

@@ -1,0 +1,1 @@
+"""Spending compute: how deep, how broad, when to stop, which restart to believe."""

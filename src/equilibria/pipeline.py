@@ -1,0 +1,238 @@
+"""What a user holds: a reasoner with its task, its recipe and its card."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equilibria import checkpoint
+from equilibria.diagnostics.evaluation import Evaluation, evaluate
+from equilibria.errors import CheckpointError, DataError
+from equilibria.inference.budget import Budget
+from equilibria.inference.engine import Engine
+from equilibria.reasoners.interface import Reasoner
+from equilibria.recipes import Recipe, parse_recipe
+from equilibria.tasks import Problems, Task
+from equilibria.version import code_version
+
+
+def shipped_folder() -> Path:
+    """Where shipped reasoners are: inside an installed package, or `checkpoints/` of a source tree."""
+    inside = Path(str(files("equilibria"))) / "shipped"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reasoner says of one problem, and how far to trust it.
+
+    Attributes:
+        problem: the problem as one line.
+        answer: the answer as one line.
+        valid: whether it keeps all rules of the task.
+        violations: the rules it breaks, in words.
+        settled: whether the trajectory it was read from came to rest.
+        residual: that trajectory's mean `‖z_{k+1} − z_k‖₂` over its last three iterations.
+        relative_residual: the same as a root-mean-square per element of the state.
+        halting_score: probability of being right that the halting head gives it; NaN without such a head.
+        nfe: iterations run for this problem, over all restarts.
+        agreement: share of restarts with this very answer.
+        tokens: the answer as tokens.
+    """
+
+    problem: str
+    answer: str
+    valid: bool
+    violations: tuple[str, ...]
+    settled: bool
+    residual: float
+    relative_residual: float
+    halting_score: float
+    nfe: int
+    agreement: float
+    tokens: Tensor
+
+
+@dataclass
+class Pipeline:
+    """A reasoner ready to solve.
+
+    Attributes:
+        reasoner: the map, in evaluation mode.
+        task: how its problems are read, checked and shown.
+        recipe: how it was made.
+        card: what its makers say of it, Markdown.
+        facts: short facts stored with its weights.
+        name: what it was loaded as.
+    """
+
+    reasoner: Reasoner[Any]
+    task: Task
+    recipe: Recipe
+    card: str = ""
+    facts: dict[str, str] | None = None
+    name: str = "unnamed"
+
+    def to(self, device: str | torch.device) -> "Pipeline":
+        """Move the reasoner; returns self."""
+        self.reasoner.to(device)
+        return self
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Runs the reasoner."""
+        return Engine(self.reasoner)
+
+    def budget(self, **changes: Any) -> Budget:
+        """The recipe's budget with some of its fields changed; None leaves a field as it is."""
+        own = self.recipe.inference
+        known = {name: value for name, value in changes.items() if value is not None}
+        return replace(Budget(own.depth, own.breadth, tolerance=own.tolerance), **known)
+
+    def problems(self, given: "str | Path | Iterable[str] | Problems") -> Problems:
+        """Problems from what a user has: a file, text, a list of texts, or problems already read.
+
+        Raises:
+            DataError: something in it is not a problem of this task; says where.
+        """
+        if isinstance(given, Problems):
+            return given
+        if isinstance(given, Path):
+            return self.task.read(given, labelled=False)
+        if isinstance(given, str):
+            return self.task.parse(given)
+        texts = list(given)
+        if not texts:
+            raise DataError("there is no problem to solve")
+        return Problems.concatenate(
+            [self.task.parse(text, where=f"problem {place}") for place, text in enumerate(texts, start=1)]
+        )
+
+    def stream(
+        self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **budget: Any
+    ) -> Iterator[Answer]:
+        """Answers in order, each as soon as its chunk is done. `budget`: fields of `Budget`."""
+        read = self.problems(problems)
+        for outcome in self.engine.solve(read.inputs, self.budget(**budget), seed=seed):
+            given = read.inputs[outcome.index]
+            broken = self.task.violations(given[None], outcome.tokens[None])[0]
+            yield Answer(
+                problem=self.task.format(given),
+                answer=self.task.format(outcome.tokens),
+                valid=not broken,
+                violations=tuple(broken),
+                settled=outcome.settled,
+                residual=outcome.residual,
+                relative_residual=outcome.relative_residual,
+                halting_score=outcome.halting_score,
+                nfe=outcome.nfe,
+                agreement=outcome.agreement,
+                tokens=outcome.tokens,
+            )
+
+    def solve(
+        self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **budget: Any
+    ) -> list[Answer]:
+        """All answers at once; as `stream`."""
+        return list(self.stream(problems, seed=seed, **budget))
+
+    def evaluate(
+        self,
+        problems: Problems,
+        *,
+        depths: tuple[int, ...] = (16,),
+        breadths: tuple[int, ...] = (1,),
+        halting: str = "fixed",
+        seed: int = 0,
+        progress: Any = None,
+    ) -> Evaluation:
+        """Accuracy against compute on labelled problems (see `diagnostics.evaluation`)."""
+        return evaluate(
+            self.engine,
+            problems,
+            depths=depths,
+            breadths=breadths,
+            learned_halting=halting == "learned",
+            seed=seed,
+            progress=progress,
+            context={
+                "reasoner": self.name,
+                "recipe": self.recipe.model_dump(mode="json"),
+                "code": code_version(),
+            },
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write weights, recipe and card to a folder that `load` reads back."""
+        target = Path(folder)
+        facts = {"code": code_version()} | (self.facts or {})
+        weights = self.reasoner.state_dict()
+        checkpoint.write_checkpoint(target, weights, self.recipe.to_yaml(), self.card, facts)
+        return target
+
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Upload to the Hugging Face Hub as `owner/name`; returns the address of the commit."""
+        with tempfile.TemporaryDirectory() as folder:
+            return checkpoint.push(self.save(folder), repository, private)
+
+
+def shipped_names() -> list[str]:
+    """Reasoners in the package."""
+    folder = shipped_folder()
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if (entry / checkpoint.WEIGHTS).is_file())
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> Pipeline:
+    """A shipped reasoner by name, a checkpoint folder, or a Hub id `owner/name`.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    if str(name) in shipped_names():
+        folder = shipped_folder() / str(name)
+    elif Path(name).is_dir():
+        folder = Path(name)
+    elif str(name).count("/") == 1 and not str(name).startswith((".", "/")):
+        folder = checkpoint.fetch(str(name))
+    else:
+        raise CheckpointError(
+            f"no reasoner '{name}': shipped are {', '.join(shipped_names()) or 'none'}; "
+            "or give a checkpoint folder, or a Hub id owner/name"
+        )
+    content = checkpoint.read_checkpoint(folder)
+    recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
+    task = recipe.build_task()
+    reasoner = recipe.build_reasoner(task)
+    try:
+        reasoner.load_state_dict(content.weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: weights do not fit the recipe beside them: {error}") from error
+    reasoner.to(device).eval()
+    return Pipeline(reasoner, task, recipe, content.card, content.facts, str(name))
+
+
+def load_for(text: str, device: str | torch.device = "cpu") -> Pipeline:
+    """The shipped reasoner whose task can read `text`.
+
+    Raises:
+        CheckpointError: none can; says what ships.
+    """
+    shapes: list[str] = []
+    for name in shipped_names():
+        pipeline = load(name, device)
+        height, width = pipeline.task.board
+        shapes.append(f"{name} ({pipeline.task.name} {height}x{width})")
+        if type(pipeline.task).for_text(text).board == pipeline.task.board:
+            return pipeline
+    raise CheckpointError(
+        f"no shipped reasoner fits this problem; there are: {', '.join(shapes) or 'none'}. "
+        "Train one (equilibria train) and name it with --with"
+    )

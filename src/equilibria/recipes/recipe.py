@@ -1,0 +1,84 @@
+"""A recipe: everything that makes a trained reasoner, in one frozen model."""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
+
+from equilibria.reasoners import ProblemShape, Reasoner, ReasonerConfig, family
+from equilibria.tasks import Task, load_task
+from equilibria.training.config import TrainingConfig
+
+
+class DataConfig(BaseModel):
+    """Where problems come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "generated"
+    """`generated`, a CSV file, a folder with train.csv and test.csv, or a Hub data set `owner/name`."""
+    limit: PositiveInt | None = None
+    """Train on the first so many problems only."""
+    held_out: str | None = None
+    """A file to hold out instead of what `source` offers."""
+    held_out_count: PositiveInt = 2048
+    count: PositiveInt = 20_000
+    """Problems to generate for training, where `source` is `generated`."""
+    seed: NonNegativeInt = 0
+    augment: bool = True
+    """Vary every training problem by the task's symmetries, each time it is drawn."""
+
+
+class InferenceConfig(BaseModel):
+    """The budget a reasoner is used with where the user names none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    depth: PositiveInt = 16
+    breadth: PositiveInt = 1
+    tolerance: PositiveFloat = 0.05
+    """Settled: root-mean-square change of a state element per iteration at most this."""
+
+
+class Recipe(BaseModel):
+    """One recipe = one YAML file = one of these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    summary: str
+    """One line: what it is and where it was published."""
+    hardware: str = ""
+    """What it was run on, how long that took and how much memory it needed; empty where not run."""
+    task: dict[str, Any]
+    reasoner: SerializeAsAny[ReasonerConfig]
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    def build_task(self) -> Task:
+        """The task of this recipe."""
+        return load_task(self.task)
+
+    def build_reasoner(self, task: Task) -> Reasoner[Any]:
+        """The reasoner of this recipe, freshly initialised from the training seed."""
+        shape = ProblemShape(task.vocab_size, task.tokens, task.board, task.identifiers)
+        torch.manual_seed(self.training.seed)
+        return family(self.reasoner.family)(self.reasoner, shape)
+
+    def to_yaml(self) -> str:
+        """The recipe whole, defaults written out."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
+
+    def identity(self, data: str) -> str:
+        """A hash of what determines a run's course: task, reasoner, data, training; not how it is watched."""
+        content = self.model_dump(mode="json", include={"task", "reasoner", "training"})
+        for watching in ("log_every", "evaluate_every", "evaluate_problems", "save_every", "steps"):
+            if watching != "steps" or self.training.optimizer.min_ratio == 1.0:
+                content["training"].pop(watching)
+        content["data"] = data
+        content["augment"] = self.data.augment
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

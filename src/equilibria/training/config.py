@@ -1,0 +1,68 @@
+"""The training section of a recipe."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.training.losses import Objective
+from equilibria.training.optimizers import OptimizerConfig
+from equilibria.training.segment import Schedule, SegmentedOnline
+
+
+class HaltingConfig(BaseModel):
+    """Who decides, in training, that a row is done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Literal["learned", "fixed"] = "learned"
+    threshold: float = 0.0
+    exploration: float = Field(default=0.1, ge=0, le=1)
+    """Chance that a row must live to a random step."""
+    weight: float = Field(default=0.5, ge=0)
+    """Weight of the halting loss."""
+
+    def build(self) -> FixedDepth | LearnedHead:
+        """The rule itself."""
+        if self.rule == "fixed":
+            return FixedDepth()
+        return LearnedHead(self.threshold, self.exploration, self.weight)
+
+
+class TrainingConfig(BaseModel):
+    """How a reasoner is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: PositiveInt = 50_000
+    """Optimizer steps; in segmented online training, one a segment."""
+    batch: PositiveInt = 768
+    """Rows of the rolling batch, over all processes."""
+    accumulate: PositiveInt = 1
+    """Parts a step's batch is cut into, one after the other, to save memory."""
+    depth: PositiveInt = 16
+    """Iterations after which a row makes room (the papers' N_sup, halt_max_steps)."""
+    schedule: Literal["segmented-online"] = "segmented-online"
+    halting: HaltingConfig = HaltingConfig()
+    objective: Objective = "stablemax"
+    optimizer: OptimizerConfig = OptimizerConfig()
+    average: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights; 0: none."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Dtype of activations; auto: bf16 on CUDA, fp32 elsewhere."""
+    seed: NonNegativeInt = 0
+    log_every: PositiveInt = 50
+    evaluate_every: PositiveInt = 5000
+    evaluate_problems: PositiveInt = 2048
+    """Held-out problems of a periodic evaluation, at `depth` and breadth 1."""
+    save_every: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "TrainingConfig":
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} must be a multiple of accumulate {self.accumulate}")
+        return self
+
+    def build_schedule(self) -> Schedule:
+        """The supervision schedule."""
+        return SegmentedOnline()

@@ -1,0 +1,107 @@
+"""Device, precision and processes: everything this project asks of Hugging Face accelerate."""
+
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from equilibria.errors import TrainingError
+from equilibria.training.carry import Carry
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Launch:
+    """One process of a run, alone or among others started by `accelerate launch` or `torchrun`.
+
+    Gradients are summed over processes by hand rather than through a wrapped model: a segment calls the
+    reasoner in parts, with and without gradient, and the loss is already divided by the global batch.
+
+    Args:
+        device: "auto" takes what accelerate finds.
+
+    Raises:
+        TrainingError: the device asked for is not there.
+    """
+
+    def __init__(self, device: Device = "auto") -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise TrainingError("device cuda: no CUDA device is visible; use --device cpu or auto")
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise TrainingError("device mps: not available on this machine; use --device cpu or auto")
+        self.accelerator = Accelerator(cpu=device == "cpu")
+        self.device: torch.device = self.accelerator.device
+        self.rank: int = self.accelerator.process_index
+        self.processes: int = self.accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def dtype(self, precision: str) -> torch.dtype:
+        """The dtype of activations for a recipe's `precision`."""
+        if precision == "auto":
+            precision = "bf16" if self.device.type == "cuda" else "fp32"
+        return torch.bfloat16 if precision == "bf16" else torch.float32
+
+    def share(self, batch: int, accumulate: int) -> slice:
+        """This process's rows of a global batch.
+
+        Raises:
+            TrainingError: the batch does not divide evenly.
+        """
+        if batch % (self.processes * accumulate):
+            raise TrainingError(
+                f"training.batch {batch} must be a multiple of processes x accumulate = "
+                f"{self.processes} x {accumulate}"
+            )
+        rows = batch // self.processes
+        return slice(self.rank * rows, (self.rank + 1) * rows)
+
+    def sum_gradients(self, weights: list[nn.Parameter]) -> None:
+        """Add up the gradients of all processes, dense ones in a single flat message."""
+        if self.processes == 1:
+            return
+        dense = [weight.grad for weight in weights if weight.grad is not None and not weight.grad.is_sparse]
+        flat = self._sum(torch.cat([gradient.flatten() for gradient in dense]))
+        for gradient, part in zip(dense, flat.split([g.numel() for g in dense]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+        for weight in weights:
+            if weight.grad is not None and weight.grad.is_sparse:
+                own = weight.grad
+                rows = self._gather(own._indices().T.contiguous()).T
+                values = self._gather(own._values())
+                weight.grad = torch.sparse_coo_tensor(rows, values, own.shape, check_invariants=False)
+
+    def sum_metrics(self, metrics: dict[str, Tensor]) -> dict[str, float]:
+        """Totals over processes, as numbers."""
+        total = self._sum(torch.stack([value.double() for value in metrics.values()]))
+        return dict(zip(metrics, total.tolist(), strict=True))
+
+    def gather_carry(self, carry: Carry) -> dict[str, Tensor]:
+        """The rolling batch of all processes, by name, in the order of the global batch."""
+        return {name: self._gather(value) for name, value in carry.tensors().items()}
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process raised the flag."""
+        if self.processes == 1:
+            return flag
+        return bool(self._sum(torch.tensor([float(flag)], device=self.device)).item())
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.accelerator.wait_for_everyone()
+
+    def _sum(self, value: Tensor) -> Tensor:
+        return value if self.processes == 1 else _tensor(self.accelerator.reduce(value, "sum"))
+
+    def _gather(self, value: Tensor) -> Tensor:
+        return value if self.processes == 1 else _tensor(self.accelerator.gather(value))
+
+
+def _tensor(value: Any) -> Tensor:
+    """What accelerate returns for a tensor is a tensor; its annotations do not say so."""
+    assert isinstance(value, Tensor)
+    return value
