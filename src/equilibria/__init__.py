@@ -12,15 +12,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from equilibria.diagnostics.evaluation import Evaluation
+    from equilibria.diagnostics.evaluation import Evaluation, Row
     from equilibria.diagnostics.plots import plot_budget_grid
     from equilibria.errors import EquilibriaError
     from equilibria.inference.budget import Budget
     from equilibria.interop import from_published, import_checkpoint
-    from equilibria.pipeline import Answer, Pipeline, load, load_for, shipped_names
+    from equilibria.pipeline import (
+        Answer,
+        Pipeline,
+        find_checkpoint,
+        held_out_problems,
+        load,
+        load_for,
+        shipped_names,
+    )
     from equilibria.reasoners import Reasoner, families
     from equilibria.recipes import Recipe, load_recipe, recipe_names
-    from equilibria.runs import evaluation_problems, plan, train
+    from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train
     from equilibria.tasks import Problems, Task, load_task, task_names
     from equilibria.version import __version__
 
@@ -36,6 +44,11 @@ _HOMES = {
     "Task": "tasks",
     "__version__": "version",
     "evaluation_problems": "runs",
+    "find_checkpoint": "pipeline",
+    "held_out_problems": "pipeline",
+    "record_scores": "runs",
+    "Plan": "runs",
+    "Row": "diagnostics.evaluation",
     "families": "reasoners",
     "from_published": "interop",
     "import_checkpoint": "interop",
@@ -57,14 +70,18 @@ __all__ = [
     "EquilibriaError",
     "Evaluation",
     "Pipeline",
+    "Plan",
     "Problems",
     "Reasoner",
     "Recipe",
+    "Row",
     "Task",
     "__version__",
     "evaluation_problems",
     "families",
+    "find_checkpoint",
     "from_published",
+    "held_out_problems",
     "import_checkpoint",
     "load",
     "load_for",
@@ -73,6 +90,7 @@ __all__ = [
     "plan",
     "plot_budget_grid",
     "recipe_names",
+    "record_scores",
     "shipped_names",
     "task_names",
     "train",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equilibria import checkpoint
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
-from equilibria.errors import CheckpointError, DataError
+from equilibria.errors import CheckpointError, DataError, EquilibriaError
 from equilibria.inference.budget import Budget
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import Reasoner
@@ -26,6 +26,9 @@ def shipped_folder() -> Path:
     """Where shipped reasoners are: inside an installed package, or `checkpoints/` of a source tree."""
     inside = Path(str(files("equilibria"))) / "shipped"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+HELD_OUT = "held-out.csv"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Pipeline:
     def to(self, device: str | torch.device) -> "Pipeline":
         """Move the reasoner; returns self."""
         self.reasoner.to(device)
+        return self
+
+    def compute_in(self, precision: str) -> "Pipeline":
+        """Run activations in "fp32" or "bf16"; returns self.
+
+        Raises:
+            EquilibriaError: another word.
+        """
+        if precision not in ("fp32", "bf16"):
+            raise EquilibriaError(f"precision must be fp32 or bf16, not '{precision}'")
+        self.reasoner.compute_in(torch.bfloat16 if precision == "bf16" else torch.float32)
         return self
 
     @cached_property
@@ -190,23 +204,43 @@ def shipped_names() -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if (entry / checkpoint.WEIGHTS).is_file())
 
 
+def find_checkpoint(name: str | Path) -> Path:
+    """The folder of a shipped reasoner, a checkpoint folder itself, or a Hub checkpoint, fetched.
+
+    Raises:
+        CheckpointError: there is none of that name.
+    """
+    if str(name) in shipped_names():
+        return shipped_folder() / str(name)
+    if Path(name).is_dir():
+        return Path(name)
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
+        return checkpoint.fetch(str(name))
+    raise CheckpointError(
+        f"no reasoner '{name}': shipped are {', '.join(shipped_names()) or 'none'}; "
+        "or give a checkpoint folder, or a Hub id owner/name"
+    )
+
+
+def held_out_problems(name: str | Path) -> Problems:
+    """The labelled problems that lie beside a shipped reasoner's weights: it never saw them in training.
+
+    Raises:
+        CheckpointError: this checkpoint brings none.
+    """
+    file = find_checkpoint(name) / HELD_OUT
+    if not file.is_file():
+        raise CheckpointError(f"{file}: this checkpoint brings no held-out problems")
+    return load(name).task.read(file)
+
+
 def load(name: str | Path, device: str | torch.device = "cpu") -> Pipeline:
     """A shipped reasoner by name, a checkpoint folder, or a Hub id `owner/name`.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    if str(name) in shipped_names():
-        folder = shipped_folder() / str(name)
-    elif Path(name).is_dir():
-        folder = Path(name)
-    elif str(name).count("/") == 1 and not str(name).startswith((".", "/")):
-        folder = checkpoint.fetch(str(name))
-    else:
-        raise CheckpointError(
-            f"no reasoner '{name}': shipped are {', '.join(shipped_names()) or 'none'}; "
-            "or give a checkpoint folder, or a Hub id owner/name"
-        )
+    folder = find_checkpoint(name)
     content = checkpoint.read_checkpoint(folder)
     recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
     task = recipe.build_task()

@@ -81,7 +81,8 @@ class NoiseSource:
     def uniform(self, stream: int, count: int) -> Tensor:
         """`[batch, count]` float32 in (0, 1), 24 bits each, never 0 or 1."""
         words = (self.bits(stream, count) >> 8) & 0xFFFFFF
-        return (words.float() + 0.5) * 2.0**-24
+        # The last of the 2^24 midpoints would round to 1.
+        return ((words.float() + 0.5) * 2.0**-24).clamp_(max=1.0 - 2.0**-24)
 
     def normal(self, stream: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """`[batch, *shape]` standard normal draws (Box-Muller, two from each hashed word)."""

@@ -13,12 +13,12 @@ Selection = Literal["convergence", "logit-convergence", "majority", "halting"]
 
 def most_converged(pool: Pool) -> Tensor:
     """Top-1 convergence: the restart with the least mean residual over its last iterations (EqR Eq. 20)."""
-    return pool.residual.argmin(dim=1)
+    return _least(pool.residual)
 
 
 def most_converged_logits(pool: Pool) -> Tensor:
     """The published evaluator's score: the least mean change of the logits over the last iterations."""
-    return pool.logit_change.argmin(dim=1)
+    return _least(pool.logit_change)
 
 
 def majority(pool: Pool) -> Tensor:
@@ -28,7 +28,7 @@ def majority(pool: Pool) -> Tensor:
 
 def highest_halting_score(pool: Pool) -> Tensor:
     """The restart whose halting head is surest that its answer is right."""
-    return pool.halt_logit.argmax(dim=1)
+    return _least(-pool.halt_logit)
 
 
 SELECTIONS: Mapping[str, Callable[[Pool], Tensor]] = {
@@ -38,6 +38,11 @@ SELECTIONS: Mapping[str, Callable[[Pool], Tensor]] = {
     "halting": highest_halting_score,
 }
 """Each rule: a pool of `[problems, restarts]` → the chosen restart `[problems]`."""
+
+
+def _least(scores: Tensor) -> Tensor:
+    """Where each row is least, the first of equals; a restart without a score (NaN) comes last."""
+    return scores.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).argmin(dim=1)
 
 
 def votes(answers: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ class _AddNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = grad_outputs
         result, scale = ctx.saved_tensors
         unit, upstream = result.to(scale.dtype), gradient.to(scale.dtype)
         along = (unit * upstream).mean(ctx.dim, keepdim=True)

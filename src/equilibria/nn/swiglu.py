@@ -27,7 +27,8 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = grad_outputs
         (gate_up,) = ctx.saved_tensors
         result = torch.empty_like(gate_up)
         gate, value = gate_up.chunk(2, ctx.dim)

@@ -48,6 +48,10 @@ def family(name: str) -> type[Reasoner[Any]]:
         raise RecipeError(
             f"reasoner.family: unknown family '{name}'; {hint}there are: {', '.join(families())}"
         )
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise RecipeError(
+            f"reasoner.family: cannot import '{name}': name a module on the path, as in my_package.my_family"
+        )
     path = name if "." in name else f"{__name__}.{name}"
     try:
         module = importlib.import_module(path)

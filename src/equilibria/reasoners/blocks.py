@@ -111,4 +111,4 @@ class BlockReasoner(Reasoner[B]):
         return Prediction(self.answer_head(decoded[:, self.config.prefix :]), halt, go_on)
 
     def identity_parameters(self) -> list[nn.Parameter]:
-        return [] if self.embedding.identity is None else [self.embedding.identity.weight]
+        return [] if self.embedding.identity is None else list(self.embedding.identity.parameters())

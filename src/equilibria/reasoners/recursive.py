@@ -106,7 +106,8 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
     ) -> Step:
         """As `Reasoner.iterate`; an iteration is T · (n + 1) module updates."""
-        free = len(self.updates) - min(tracked or self.tracked_updates, len(self.updates))
+        kept = self.tracked_updates if tracked is None else tracked
+        free = len(self.updates) - min(kept, len(self.updates))
         draw = self._draws(noise, condition.x)
         module = self.blocks.cast(condition.x.dtype)
         streams = list(state.unbind(1))

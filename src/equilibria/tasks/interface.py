@@ -136,9 +136,12 @@ class Task(ABC):
             columns["rating"] = [str(rating).removesuffix(".0") for rating in problems.ratings.numpy()]
         write_table(path, columns)
 
-    def generate(self, count: int, *, seed: int) -> Problems:
-        """`count` new labelled problems, the same for the same seed. DataError where there is no way."""
-        del count, seed
+    def generate(self, count: int, *, seed: int, min_rating: int = 0) -> Problems:
+        """`count` new labelled problems rated `min_rating` or harder, the same for the same seed.
+
+        Raises DataError where there is no way to make them.
+        """
+        del count, seed, min_rating
         raise DataError(f"{self.name} problems cannot be generated: name a file of them")
 
     def generate_splits(self, counts: Mapping[str, int], *, seed: int) -> dict[str, Problems]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class ExponentialAverage:
@@ -29,10 +29,12 @@ class ExponentialAverage:
     def applied(self) -> Iterator[None]:
         """Inside, the model computes with the averaged weights."""
         raw = [weight.detach().clone() for weight in self.weights]
-        with torch.no_grad():
-            torch._foreach_copy_(self.weights, self.shadow)
+        self.store(self.shadow)
         try:
             yield
         finally:
-            with torch.no_grad():
-                torch._foreach_copy_(self.weights, raw)
+            self.store(raw)
+
+    def store(self, values: list[Tensor]) -> None:
+        """Give the model these weights."""
+        torch._foreach_copy_([weight.detach() for weight in self.weights], values)

@@ -1,6 +1,6 @@
 """Device, precision and processes: everything this project asks of Hugging Face accelerate."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from equilibria.errors import TrainingError
 from equilibria.training.carry import Carry
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Launch:
@@ -25,7 +23,9 @@ class Launch:
         TrainingError: the device asked for is not there.
     """
 
-    def __init__(self, device: Device = "auto") -> None:
+    def __init__(self, device: str = "auto") -> None:
+        if device not in ("auto", "cpu", "cuda", "mps"):
+            raise TrainingError(f"device '{device}': choose auto, cpu, cuda or mps")
         if device == "cuda" and not torch.cuda.is_available():
             raise TrainingError("device cuda: no CUDA device is visible; use --device cpu or auto")
         if device == "mps" and not torch.backends.mps.is_available():

@@ -139,8 +139,7 @@ def train(
                 clock = time.perf_counter()
         _tick(progress, clock)
         _finish(stop, reasoner, optimizers, average, carry, progress, config, run, launch, log)
-    with torch.no_grad():
-        torch._foreach_copy_(weights, average.shadow)
+    average.store(average.shadow)
     reasoner.eval()
     return progress
 

@@ -1,0 +1,135 @@
+"""`equilibria evaluate`: accuracy against compute."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import equilibria as eq
+from equilibria.cli.options import Device, Seed, resolve_device, whole_numbers
+from equilibria.files import write_text
+
+COLUMNS = {
+    "average": "average",
+    "convergence": "Top-1 conv.",
+    "logit-convergence": "(logits)",
+    "majority": "majority",
+    "halting": "halting",
+    "pass": "any",
+}
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="Shipped reasoner, checkpoint folder, or Hub id.")],
+    data: Annotated[
+        str | None, typer.Option(help="Labelled problems (CSV); without it, those the recipe held out.")
+    ] = None,
+    depth: Annotated[str, typer.Option(help="Depths, as in 1,4,16.")] = "16",
+    breadth: Annotated[str, typer.Option(help="Breadths, as in 1,8.")] = "1",
+    halting: Annotated[str, typer.Option(help="fixed, or learned: the halting head may stop.")] = "fixed",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
+    seed: Seed = 0,
+    dtype: Annotated[str, typer.Option(help="Activations: fp32 or bf16.")] = "fp32",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw accuracy over depth x breadth here.")] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write the scores into the checkpoint's card.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Measure exact accuracy at every depth and breadth, from one pass of trajectories."""
+    depths, breadths = whole_numbers(depth, "--depth"), whole_numbers(breadth, "--breadth")
+    pipeline = eq.load(checkpoint, resolve_device(device)).compute_in(dtype)
+    problems = eq.evaluation_problems(pipeline, data, limit)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"{len(problems):,} problems", total=len(problems))
+        evaluation = pipeline.evaluate(
+            problems,
+            depths=depths,
+            breadths=breadths,
+            halting=halting,
+            seed=seed,
+            progress=lambda done, _: progress.update(bar, completed=done),
+        )
+    console = Console()
+    console.print(_table(evaluation))
+    parts = _parts(evaluation)
+    if parts is not None:
+        console.print(parts)
+    if json_file is not None:
+        write_text(json_file, json.dumps(asdict(evaluation), indent=1) + "\n")
+    if png is not None:
+        eq.plot_budget_grid(evaluation, png)
+    if card:
+        folder = eq.find_checkpoint(checkpoint)
+        eq.record_scores(pipeline, evaluation, folder, "equilibria " + " ".join(sys.argv[1:]))
+
+
+def _table(evaluation: "eq.Evaluation") -> Table:
+    """One line a budget, one column a way to choose among restarts."""
+    context = evaluation.context
+    rows = [row for row in evaluation.rows if row.source == row.rating == "all"]
+    names = [name for name in COLUMNS if any(row.selection == name for row in rows)]
+    table = Table(
+        title=f"{context['reasoner']}: exact accuracy (%) on {context['problems']:,} problems",
+        caption=f"average: mean over restarts ± half of its 95% interval · any: some restart is right · "
+        f"AUROC: residual against right or wrong · ΔPI: path independence · "
+        f"{context['seconds']:.1f} s in all · data {context['data_sha256'][:12]} · seed {context['seed']}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in ("depth", "breadth", "NFE", *(COLUMNS[name] for name in names), "AUROC", "ΔPI", "seconds"):
+        table.add_column(name, justify="right")
+    for base in (row for row in rows if row.selection == "average"):
+        cells: list[str] = []
+        for name in names:
+            found = [r for r in rows if (r.depth, r.breadth, r.selection) == (base.depth, base.breadth, name)]
+            cells.append(f"{100 * found[0].exact_accuracy:.2f}" if found else "–")
+        half = 50 * (base.ci95[1] - base.ci95[0])
+        cells[0] += f" ±{half:.2f}"
+        table.add_row(
+            str(base.depth),
+            str(base.breadth),
+            f"{base.nfe_mean:.1f}",
+            *cells,
+            f"{evaluation.auroc[base.depth]:.3f}",
+            f"{100 * evaluation.path_independence[base.depth]:.2f}",
+            f"{base.seconds:.1f}",
+        )
+    return table
+
+
+def _parts(evaluation: "eq.Evaluation") -> Table | None:
+    """The greatest budget by source and by rating, where the data has more than one of them."""
+    rows = evaluation.rows
+    depth, breadth = max(row.depth for row in rows), max(row.breadth for row in rows)
+    chosen = "convergence" if breadth > 1 else "average"
+    parts = [
+        row
+        for row in rows
+        if (row.depth, row.breadth, row.selection) == (depth, breadth, chosen)
+        and (row.source, row.rating) != ("all", "all")
+    ]
+    if not parts:
+        return None
+    table = Table(
+        title=f"by source and rating, at ({depth}, {breadth}), {COLUMNS[chosen]}", title_justify="left"
+    )
+    for name in ("source", "rating", "problems", "exact", "95% interval"):
+        table.add_column(name, justify="left" if name in ("source", "rating") else "right")
+    for row in parts:
+        low, high = row.ci95
+        table.add_row(
+            row.source,
+            row.rating,
+            f"{row.problems:,}",
+            f"{100 * row.exact_accuracy:.2f}",
+            f"{100 * low:.2f}–{100 * high:.2f}",
+        )
+    return table

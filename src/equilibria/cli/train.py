@@ -1,0 +1,59 @@
+"""`equilibria train`: a recipe, with overrides, to a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import equilibria as eq
+from equilibria.cli.options import Device
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe by name (see `equilibria list`) or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in training.steps=500.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/<recipe> by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it will cost; run nothing.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Train a reasoner. Ctrl-C saves and stops; --resume goes on."""
+    console = Console()
+    if dry_run:
+        console.print(_plan(eq.plan(recipe, overrides or [], device)))
+        return
+    pipeline = eq.train(recipe, overrides or [], out=out, resume=resume, device=device)
+    folder = out or Path("runs") / pipeline.recipe.name
+    console.print(f"checkpoints: {folder / 'best'} and {folder / 'last'}", highlight=False, soft_wrap=True)
+
+
+def _plan(plan: "eq.Plan") -> Table:
+    table = Table(title=f"{plan.recipe.name}: {plan.recipe.summary}", show_header=False, title_justify="left")
+    cost, training = plan.cost, plan.recipe.training
+    facts = {
+        "parameters": f"{cost.parameters:,}",
+        "equivalent layers": f"{cost.equivalent_layers} an iteration, {cost.tracked_layers} with gradient",
+        "FLOPs": f"{_si(cost.flops_per_step)}FLOP a step, {_si(cost.flops_per_step * training.steps)}FLOP "
+        f"in {training.steps:,} steps; {_si(cost.flops_per_iteration)}FLOP an inference iteration",
+        "memory": f"about {_si(cost.memory)}B a process (batch {training.batch:,}, {plan.dtype}), "
+        "kernel workspace not included",
+        "device": f"{plan.device}, activations in {plan.dtype}",
+        "data": plan.data,
+        "hardware": plan.recipe.hardware or "not run yet",
+    }
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table
+
+
+def _si(value: float) -> str:
+    """A number with a decimal prefix: 1.23 T."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:.3g} E"

@@ -1,0 +1,235 @@
+"""The engine: the same problem, seed and budget give the same answer, whatever else is in the call."""
+
+import math
+from dataclasses import fields
+
+import pytest
+import torch
+
+from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.inference.budget import Budget
+from equilibria.inference.engine import Engine
+from equilibria.inference.pool import WINDOW, Pool, run_pool
+from equilibria.reasoners.feedforward import FeedForwardConfig, FeedForwardReasoner
+from equilibria.reasoners.interface import ProblemShape
+from equilibria.reasoners.recursive import RecursiveConfig, RecursiveReasoner
+
+SHAPE = ProblemShape(vocabulary=6, tokens=16, board=(4, 4))
+BLOCKS = {"width": 8, "heads": 2, "layers": 1, "channel_inner": 12, "token_inner": 10}
+
+
+@pytest.fixture
+def reasoner():
+    """Random weights, damped so that it settles, and a halting head that is undecided."""
+    config = RecursiveConfig(**BLOCKS, H_cycles=1, L_cycles=2, damping=0.5, noise=0.05)
+    built = RecursiveReasoner(config, SHAPE).eval()
+    torch.nn.init.normal_(built.halt_head.score.weight)
+    torch.nn.init.constant_(built.halt_head.score.bias, -2.0)
+    return built
+
+
+@pytest.fixture
+def boards():
+    return torch.randint(0, 6, (12, 16), dtype=torch.uint8)
+
+
+def pool(reasoner, boards, *, depth=6, breadth=3, learned=False, memory=None, seed=0):
+    pools = Engine(reasoner, memory).pools(
+        boards, depths=(depth,), breadth=breadth, learned_halting=learned, seed=seed
+    )
+    return Pool.concatenate([pool for _, (pool,) in pools])
+
+
+def assert_same(got, expected, exactly):
+    assert torch.equal(got.answers, expected.answers)
+    assert torch.equal(got.evaluations, expected.evaluations)
+    assert torch.equal(got.halted, expected.halted)
+    for name in ("residual", "logit_change", "halt_logit"):
+        tolerance = {"rtol": 0.0, "atol": 0.0} if exactly else {"rtol": 1e-4, "atol": 1e-4}
+        torch.testing.assert_close(getattr(got, name), getattr(expected, name), equal_nan=True, **tolerance)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_other_problems_in_the_call_change_nothing(reasoner, boards, learned):
+    mine = pool(reasoner, boards[:4], learned=learned)
+    order = torch.tensor([2, 9, 0, 7])
+    beside_others = pool(reasoner, boards[order], learned=learned)
+    shared = torch.tensor([2, 0])
+    # Bit for bit where as many rows are computed at a time (learned halting changes that on the way).
+    assert_same(beside_others.problems(order < 4), mine.problems(shared), exactly=not learned)
+    alone = pool(reasoner, boards[:1], learned=learned)
+    assert_same(alone, mine.problems(torch.tensor([0])), exactly=False)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("problems_per_chunk", [1, 2, 5, 12])
+def test_chunks_change_nothing(reasoner, boards, problems_per_chunk, learned):
+    whole = pool(reasoner, boards, learned=learned)
+    row = Engine(reasoner, 1 << 40)
+    bytes_per_row = (1 << 40) // row.rows_per_chunk()
+    memory = 3 * problems_per_chunk * (bytes_per_row + 1)
+    sizes = [part.stop - part.start for part, _ in Engine(reasoner, memory).pools(boards, depths=(1,), breadth=3)]
+    assert sizes[0] == problems_per_chunk
+    assert sum(sizes) == 12
+    cut = pool(reasoner, boards, learned=learned, memory=memory)
+    assert_same(cut, whole, exactly=problems_per_chunk == 12)
+
+
+def test_a_chunk_has_room_for_one_problem_at_least(reasoner, boards):
+    assert len(pool(reasoner, boards, memory=1).answers) == 12
+
+
+def test_the_same_call_gives_the_same_bits_and_another_seed_others(reasoner, boards):
+    first = pool(reasoner, boards, seed=5)
+    assert_same(pool(reasoner, boards, seed=5), first, exactly=True)
+    other = pool(reasoner, boards, seed=6)
+    assert not torch.isclose(other.residual, first.residual).any()
+
+
+def test_a_problem_named_twice_gets_the_same_answer_twice(reasoner, boards):
+    twice = pool(reasoner, boards[[0, 3, 0]])
+    assert_same(twice.problems(torch.tensor([0])), twice.problems(torch.tensor([2])), exactly=False)
+
+
+def test_restarts_are_nested(reasoner, boards):
+    """The first restarts of a broad budget are those of a narrow one."""
+    broad, narrow = pool(reasoner, boards, breadth=6), pool(reasoner, boards, breadth=2)
+    assert_same(broad.restarts(2), narrow, exactly=False)
+    flat = broad.residual
+    assert (flat[:, :, None] != flat[:, None, :]).sum() == 12 * 6 * 5  # every restart is its own
+
+
+def test_depths_are_nested(reasoner, boards):
+    """One pass looked at on the way is as good as a pass to each depth."""
+    ((_, looks),) = Engine(reasoner).pools(boards, depths=(1, 4, 6), breadth=2)
+    for depth, look in zip((1, 4, 6), looks, strict=True):
+        assert_same(look, pool(reasoner, boards, depth=depth, breadth=2), exactly=True)
+    assert looks[0].logit_change.isnan().all()
+    assert looks[0].evaluations.unique().tolist() == [1]
+
+
+def test_depths_come_in_the_order_asked_for(reasoner, boards):
+    ((_, looks),) = Engine(reasoner).pools(boards, depths=(4, 1, 4), breadth=1)
+    assert [int(look.evaluations[0]) for look in looks] == [4, 1, 4]
+
+
+@torch.no_grad()
+def trajectory(reasoner, board, restart, depth, seed=0):
+    """The plain loop: (residuals, logits, halting scores) of one trajectory."""
+    from equilibria.dynamics.noise import NoiseSource, fingerprint
+
+    source = NoiseSource.trajectories(seed, fingerprint(board[None]), restart)
+    condition = reasoner.encode(board[None])
+    state, facts = reasoner.initial_state(condition, source), []
+    for k in range(depth):
+        step = reasoner.iterate(state, condition, noise=source.at(k))
+        state, prediction = step.state, reasoner.decode(step.state)
+        facts.append((step.residual[0], prediction.logits[0], prediction.halt_logit[0]))
+    residuals, logits, scores = zip(*facts, strict=True)
+    return torch.stack(residuals), torch.stack(logits), torch.stack(scores)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 7])
+def test_the_scores_of_a_pool_are_those_of_the_plain_loop(reasoner, boards, depth):
+    got = pool(reasoner, boards[:3], depth=depth, breadth=2)
+    for place in range(3):
+        for restart in range(2):
+            residuals, logits, scores = trajectory(reasoner, boards[place], restart, depth)
+            assert torch.equal(got.answers[place, restart], logits[-1].argmax(-1).to(torch.uint8))
+            torch.testing.assert_close(got.residual[place, restart], residuals[-WINDOW:].mean())
+            torch.testing.assert_close(got.halt_logit[place, restart], scores[-1])
+            change = (logits[1:] - logits[:-1]).norm(dim=-1).mean(dim=-1)[-WINDOW:].mean()
+            torch.testing.assert_close(got.logit_change[place, restart], change, equal_nan=True)
+
+
+def test_a_trajectory_that_halts_keeps_what_it_had(reasoner, boards):
+    depth = 8
+    got = pool(reasoner, boards, depth=depth, breadth=4, learned=True)
+    assert got.halted.any()
+    assert not got.halted.all()
+    stopped_at = set()
+    for place in range(len(boards)):
+        for restart in range(4):
+            _, logits, scores = trajectory(reasoner, boards[place], restart, depth)
+            confident = (scores > 0).nonzero().flatten()
+            last = int(confident[0]) if len(confident) else depth - 1
+            stopped_at.add(last)
+            assert got.evaluations[place, restart] == last + 1
+            assert bool(got.halted[place, restart]) == bool(len(confident))
+            assert torch.equal(got.answers[place, restart], logits[last].argmax(-1).to(torch.uint8))
+            torch.testing.assert_close(got.halt_logit[place, restart], scores[last], rtol=1e-4, atol=1e-4)
+    assert len(stopped_at) > 2  # rows left at different times
+
+
+def test_looks_after_every_row_has_halted_are_the_last_one(reasoner, boards):
+    torch.nn.init.constant_(reasoner.halt_head.score.bias, 100.0)
+    looks = run_pool(reasoner, boards, depths=(1, 5), breadth=2, halting=LearnedHead())
+    assert_same(looks[1], looks[0], exactly=True)
+    assert looks[1].evaluations.unique().tolist() == [1]
+    assert looks[1].halted.all()
+
+
+@pytest.mark.parametrize("halting", ["fixed", "learned"])
+def test_an_outcome_says_what_it_cost_and_how_settled_it_is(reasoner, boards, halting):
+    budget = Budget(depth=6, breadth=3, halting=halting, tolerance=0.3)
+    expected = pool(reasoner, boards, learned=halting == "learned")
+    outcomes = list(Engine(reasoner).solve(boards, budget))
+    assert [outcome.index for outcome in outcomes] == list(range(12))
+    for place, outcome in enumerate(outcomes):
+        best = int(expected.residual[place].argmin())
+        assert torch.equal(outcome.tokens, expected.answers[place, best])
+        assert outcome.residual == expected.residual[place, best].item()
+        assert outcome.relative_residual == pytest.approx(outcome.residual / math.sqrt(2 * 16 * 8))
+        assert outcome.nfe == expected.evaluations[place].sum().item()
+        assert outcome.settled == (outcome.relative_residual <= 0.3 or bool(expected.halted[place, best]))
+        same = (expected.answers[place] == outcome.tokens).all(dim=-1).double().mean().item()
+        assert outcome.agreement == pytest.approx(same)
+        assert outcome.halting_score == pytest.approx(torch.sigmoid(expected.halt_logit[place, best]).item())
+    assert len({outcome.settled for outcome in outcomes}) == 2 or halting == "learned"
+
+
+def test_a_look_can_be_cut_and_joined_by_problem(reasoner, boards):
+    whole = pool(reasoner, boards)
+    parts = [whole.problems(torch.arange(12) < 5), whole.problems(torch.arange(5, 12))]
+    joined = Pool.concatenate(parts)
+    for field in fields(Pool):
+        assert torch.equal(getattr(joined, field.name), getattr(whole, field.name))
+
+
+def test_a_feed_forward_network_runs_once_however_deep_the_budget(boards):
+    network = FeedForwardReasoner(FeedForwardConfig(**BLOCKS), SHAPE).eval()
+    deep = list(Engine(network).solve(boards, Budget(depth=64)))
+    shallow = list(Engine(network).solve(boards, Budget(depth=1)))
+    assert [outcome.nfe for outcome in deep] == [1] * 12
+    for a, b in zip(deep, shallow, strict=True):
+        assert torch.equal(a.tokens, b.tokens)
+    ((_, looks),) = Engine(network).pools(boards, depths=(1, 16), breadth=1)
+    assert looks[0] is looks[1]
+
+
+def test_no_problems_are_no_outcomes(reasoner, boards):
+    assert list(Engine(reasoner).solve(boards[:0], Budget())) == []
+
+
+def test_identities_go_with_their_problems(boards):
+    config = RecursiveConfig(**BLOCKS | {"token_inner": 12}, prefix=2, initial="fixed", noise=0.0, L_cycles=1)
+    shape = ProblemShape(vocabulary=6, tokens=16, board=(4, 4), identifiers=5)
+    reasoner = RecursiveReasoner(config, shape).eval()
+    torch.nn.init.normal_(reasoner.embedding.identity.weight)
+    names = torch.tensor([4, 0, 3, 1])
+
+    def residuals(rows, identifiers, memory=None):
+        outcomes = Engine(reasoner, memory).solve(rows, Budget(depth=3, breadth=2), identifiers=identifiers)
+        return torch.tensor([outcome.residual for outcome in outcomes])
+
+    whole = residuals(boards[:4], names)
+    torch.testing.assert_close(residuals(boards[:4], names, memory=1), whole, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(residuals(boards[1:2], names[1:2]), whole[1:2], rtol=1e-4, atol=1e-4)
+    assert not torch.isclose(residuals(boards[:4], names.flip(0)), whole).any()
+
+
+def test_running_leaves_no_graph_and_no_state_behind(reasoner, boards):
+    before = {name: value.clone() for name, value in reasoner.state_dict().items()}
+    run_pool(reasoner, boards, depths=(3,), breadth=1, halting=FixedDepth())
+    assert all(weight.grad is None for weight in reasoner.parameters())
+    assert all(torch.equal(before[name], value) for name, value in reasoner.state_dict().items())
