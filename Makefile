@@ -22,7 +22,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 
 types: $(VENV)/.ready-dev
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -61,7 +61,7 @@ def run_card(
 
 
 def with_scores(card: str, evaluation: Evaluation, command: str) -> str:
-    """The card with a table of scores at its end, in place of an older one, and the command that prints it."""
+    """The card with a table of scores at its end, in place of an older one, and the command behind it."""
     context = evaluation.context
     rows = [row for row in evaluation.rows if row.source == row.rating == "all"]
     lines = [

@@ -56,9 +56,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged: {error}") from error
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return Checkpoint(weights, (folder / RECIPE).read_text(encoding="utf-8"), text, facts)
+    card = _read_text(folder / CARD) if (folder / CARD).is_file() else ""
+    return Checkpoint(weights, _read_text(folder / RECIPE), card, facts)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
 
 
 def fetch(repository: str) -> Path:

@@ -162,7 +162,8 @@ def _translate(weights: Mapping[str, Tensor], reasoner: RecursiveReasoner) -> di
             raise CheckpointError(f"weight '{name}' is not known in this family")
     if "fixed_state" in expected:
         names = ("inner.H_init", "inner.L_init") if reasoner.config.streams == 2 else ("inner.L_init",)
-        found["fixed_state"] = torch.stack([weights[name].float() for name in names if name in weights])
+        if all(name in weights for name in names):
+            found["fixed_state"] = torch.stack([weights[name].float() for name in names])
     missing = sorted(set(expected) - set(found))
     if missing:
         raise CheckpointError(f"the checkpoint lacks weights for: {', '.join(missing)}")
@@ -198,9 +199,8 @@ def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None
         with torch.serialization.safe_globals([(_Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds here; to the user they all mean one thing
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint without running it: {reason}"
+            f"{path}: cannot be read as a checkpoint without running it: {_reason(error)}"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a mapping of weights")
@@ -214,8 +214,20 @@ def read_published(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None
     return weights, dict(config) if isinstance(config, Mapping) else None
 
 
+def _reason(error: Exception) -> str:
+    """What was wrong, in a line, without torch's advice to load the file unprotected."""
+    said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    if not said or "weights_only" in said.splitlines()[0]:
+        return type(error).__name__
+    return said.splitlines()[0]
+
+
 def _tensors(mapping: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    weights = {strip_wrappers(name): value for name, value in mapping.items() if isinstance(value, Tensor)}
+    weights = {
+        strip_wrappers(name): value
+        for name, value in mapping.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     if not weights:
         raise CheckpointError(f"{path}: holds no weights")
     return weights

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equilibria import checkpoint
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
-from equilibria.errors import CheckpointError, DataError, EquilibriaError
+from equilibria.errors import CheckpointError, DataError, EquilibriaError, RecipeError
 from equilibria.inference.budget import Budget
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import Reasoner
@@ -242,7 +242,10 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Pipeline:
     """
     folder = find_checkpoint(name)
     content = checkpoint.read_checkpoint(folder)
-    recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
+    try:
+        recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
+    except RecipeError as error:
+        raise CheckpointError(str(error)) from error
     task = recipe.build_task()
     reasoner = recipe.build_reasoner(task)
     try:

@@ -14,7 +14,7 @@ from equilibria.recipes import Recipe, load_recipe, parse_recipe
 from equilibria.tasks import Problems, Splits, Task, load_splits
 from equilibria.training.cost import Cost, estimate
 from equilibria.training.launch import Launch
-from equilibria.training.state import Progress
+from equilibria.training.state import Progress, read_progress
 from equilibria.training.trainer import Run
 from equilibria.training.trainer import train as run_training
 
@@ -92,8 +92,6 @@ def train(
         pipeline.facts = {"step": str(progress.step), "held_out_exact": str(progress.best)}
         pipeline.save(folder / name)
 
-    if launch.is_main:
-        write_text(folder / RECIPE, ready.to_yaml())
     run = Run(
         folder=folder,
         identity=ready.identity(splits.train.fingerprint()),
@@ -102,6 +100,10 @@ def train(
         resume=resume,
         quiet=quiet,
     )
+    if resume:
+        read_progress(run.state, run.identity)  # a run of another recipe keeps its own
+    if launch.is_main:
+        write_text(folder / RECIPE, ready.to_yaml())
     run_training(reasoner, task, splits, ready.training, run, launch)
     return pipeline
 

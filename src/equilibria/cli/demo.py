@@ -1,4 +1,4 @@
-"""`equilibria demo`: one puzzle settling, then what depth and breadth buy, on puzzles the reasoner never saw."""
+"""`equilibria demo`: one puzzle settling, then what depth and breadth buy, on puzzles never trained on."""
 
 from typing import Annotated
 
@@ -104,12 +104,12 @@ def _conclusions(console: Console, wide: "eq.Evaluation", deep: "eq.Evaluation")
     first, last = DEPTHS[0], DEPTHS[-1]
     middle = min(DEPTHS[1:], key=lambda depth: abs(wide.row(depth, 1, "average").exact_accuracy - 0.85))
     one, chosen = wide.row(middle, 1, "average"), wide.row(middle, BREADTH, "convergence")
+    start, end = wide.row(first, 1, "average"), wide.row(last, 1, "average")
     console.print(
-        f"\n[bold]Depth:[/] the same {first}-iteration answer is right {percent(wide.row(first, 1, 'average'))} "
-        f"of the time; let it settle for {last} iterations and it is {percent(wide.row(last, 1, 'average'))}, "
-        f"for {DEEP}: {percent(deep.row(DEEP, 1, 'average'))}.\n"
-        f"[bold]Breadth:[/] at depth {middle} one restart solves {percent(one)}; of {BREADTH} restarts, the one "
-        f"that moves least solves {percent(chosen)}, and nobody looked at the solution to choose it.\n"
+        f"\n[bold]Depth:[/] after {first} iteration {percent(start)} of the answers are right; let them settle "
+        f"for {last} and it is {percent(end)}, for {DEEP}: {percent(deep.row(DEEP, 1, 'average'))}.\n"
+        f"[bold]Breadth:[/] at depth {middle} one restart solves {percent(one)}; of {BREADTH}, the one that "
+        f"moves least solves {percent(chosen)}, and nothing but its own motion chose it.\n"
         f"[bold]Residual:[/] at that depth a lower residual means a right answer with AUROC "
         f"{wide.auroc[middle]:.3f} (1 is perfect, 0.5 is chance).\n"
         f"Seconds: {wide.context['seconds'] + deep.context['seconds']:.0f} on this machine. Next: "

@@ -38,18 +38,48 @@ def fingerprint(tokens: Tensor) -> Tensor:
     return _mix64((_mix64(tokens.long() + places)).sum(dim=1))
 
 
-def _bits(low: Tensor, high: Tensor, count: int) -> Tensor:
-    """`[batch]` keys → `[batch, count]` hashed 32-bit words (int32).
+def _bits(key: Tensor, count: int) -> Tensor:
+    """`[batch]` int64 keys → `[batch, count]` hashed 32-bit words (int32).
 
-    Two rounds of a bias-minimised xor-multiply hash; the second key word enters between the rounds so
-    that two rows are never shifted copies of one stream.
+    Two rounds of a bias-minimised xor-multiply hash; the high half of the key enters between the rounds
+    so that two rows are never shifted copies of one stream.
     """
-    counter = torch.arange(count, dtype=torch.int32, device=low.device) * -1640531527
-    x = counter + low[:, None]
-    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD
-    x = x ^ high[:, None]
-    x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97
-    return x ^ ((x >> 15) & 0x1FFFF)
+    low, high = key.int()[:, None], (key >> 32).int()[:, None]
+    x = torch.arange(count, dtype=torch.int32, device=key.device) * -1640531527 + low
+    # In place: on a CPU, every fresh buffer of a large batch costs more than the arithmetic.
+    x ^= (x >> 16) & 0xFFFF
+    x *= 0x21F0AAAD
+    x ^= high
+    x ^= (x >> 15) & 0x1FFFF
+    x *= 0x735A2D97
+    x ^= (x >> 15) & 0x1FFFF
+    return x
+
+
+_quantiles: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+
+def _normal(words: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """`[batch, words]` 32-bit words → `[batch, *shape]` normal draws, two from each word.
+
+    A draw is the normal quantile at the middle of one of 65,536 equal shares: a look-up, a third of the
+    time of taking logarithms and cosines. Its variance is 1 − 2e-5, its kurtosis 3 − 9e-4, its bound 4.32.
+    """
+    place = words.device, dtype
+    if place not in _quantiles:
+        middles = (torch.arange(1 << 16, dtype=torch.float64) + 0.5) * 2.0**-16
+        _quantiles[place] = torch.special.ndtri(middles).to(dtype).to(words.device)
+    share = words.view(torch.int16)[:, : math.prod(shape)].int() + (1 << 15)
+    return _quantiles[place].index_select(0, share.flatten()).view(-1, *shape)
+
+
+def _words(shape: tuple[int, ...]) -> int:
+    return (math.prod(shape) + 1) // 2
+
+
+def normal(key: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """`[batch]` keys (one stream's of `NoiseSource.stream_keys`) → `[batch, *shape]` normal draws."""
+    return _normal(_bits(key, _words(shape)), shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -75,8 +105,12 @@ class NoiseSource:
 
     def bits(self, stream: int, count: int) -> Tensor:
         """`[batch, count]` random 32-bit words; `stream` names the use, so that uses never share draws."""
-        key = combine(self.keys, self.iteration, stream)
-        return _bits(key.int(), (key >> 32).int(), count)
+        return _bits(combine(self.keys, self.iteration, stream), count)
+
+    def stream_keys(self, streams: int) -> Tensor:
+        """`[streams, batch]` keys of streams 0, 1, …, hashed together: `normal` makes draws of each."""
+        index = torch.arange(streams, device=self.keys.device)[:, None]
+        return combine(self.keys, self.iteration, index)
 
     def uniform(self, stream: int, count: int) -> Tensor:
         """`[batch, count]` float32 in (0, 1), 24 bits each, never 0 or 1."""
@@ -85,13 +119,8 @@ class NoiseSource:
         return ((words.float() + 0.5) * 2.0**-24).clamp_(max=1.0 - 2.0**-24)
 
     def normal(self, stream: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """`[batch, *shape]` standard normal draws (Box-Muller, two from each hashed word)."""
-        count = math.prod(shape)
-        words = self.bits(stream, (count + 1) // 2)
-        radius = torch.sqrt(-2.0 * torch.log(((words & 0xFFFF).float() + 0.5) * 2.0**-16))
-        angle = ((words >> 16) & 0xFFFF).float() * (2.0 * math.pi * 2.0**-16)
-        pair = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
-        return pair[:, :count].to(dtype).view(-1, *shape)
+        """`[batch, *shape]` standard normal draws."""
+        return _normal(self.bits(stream, _words(shape)), shape, dtype)
 
     def truncated_normal(self, stream: int, shape: tuple[int, ...], std: float, dtype: torch.dtype) -> Tensor:
         """`[batch, *shape]` draws of standard deviation `std`, cut at ±2.27 `std`."""

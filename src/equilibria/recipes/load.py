@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
@@ -42,13 +42,15 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), where: str = "recipe"
         if not equals or not key:
             raise RecipeError(f"override '{override}': write section.key=value, as in training.steps=500")
     try:
+        written = OmegaConf.create(text)
+        if not isinstance(written, DictConfig):
+            raise RecipeError(f"{where}: a recipe is a mapping of sections, this is a list")
         values = OmegaConf.to_container(
-            OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides))), resolve=True
+            OmegaConf.merge(written, OmegaConf.from_dotlist(list(overrides))), resolve=True
         )
     except (OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(f"{where}: not a readable recipe: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{where}: a recipe is a mapping of sections, this is a {type(values).__name__}")
+    assert isinstance(values, dict)
     return _validate({str(key): value for key, value in values.items()}, where)
 
 

@@ -19,12 +19,16 @@ class RunLog:
         start: steps already done; later lines of an earlier, unsaved stretch are dropped.
         steps: of the whole run.
         quiet: no progress on the terminal.
+        main: whether this process writes at all; the others of a run keep silent.
     """
 
-    def __init__(self, folder: Path, start: int, steps: int, quiet: bool) -> None:
+    def __init__(self, folder: Path, start: int, steps: int, quiet: bool, main: bool) -> None:
         self.path = folder / "log.jsonl"
-        self._drop_after(start)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.main = main
+        quiet = quiet or not main
+        if main:
+            self._drop_after(start)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         self.console = Console(stderr=True, quiet=quiet)
         self.progress = Progress(
             TextColumn("training"),
@@ -36,10 +40,20 @@ class RunLog:
             disable=quiet or not sys.stderr.isatty(),
         )
         self.bar = self.progress.add_task("", total=steps, completed=start, facts="")
+
+    def __enter__(self) -> "RunLog":
         self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+        if self.main:
+            self.board.close()
 
     def record(self, step: int, facts: dict[str, float]) -> None:
         """One line and one set of scalars."""
+        if not self.main:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step} | facts) + "\n")
         for name, value in facts.items():
@@ -52,11 +66,6 @@ class RunLog:
     def say(self, text: str) -> None:
         """A line for the person at the terminal."""
         self.progress.console.print(text, highlight=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Flush and end the progress display."""
-        self.progress.stop()
-        self.board.close()
 
     def _drop_after(self, step: int) -> None:
         """Keep what was logged up to `step`; a line cut short by a kill goes too."""

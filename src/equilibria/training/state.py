@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -60,6 +60,27 @@ def save_state(
     write_tensors(path, copies, {"progress": json.dumps(asdict(progress)), "groups": json.dumps(groups)})
 
 
+def read_progress(path: Path, run: str) -> Progress:
+    """Where the saved run stands, if it is the run of this identity.
+
+    Raises:
+        CheckpointError: there is no such file, it is damaged, or it belongs to another recipe or data set.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: nothing to resume; start without --resume")
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
+    if progress.run != run:
+        raise CheckpointError(
+            f"{path}: this run was started with another recipe or other data; resume it with the same, "
+            "or start a new run in another folder (--out)"
+        )
+    return progress
+
+
 def load_state(
     path: Path,
     reasoner: Reasoner[Any],
@@ -71,19 +92,12 @@ def load_state(
     """Put a saved run back: everything `save_state` wrote, and this process's rows of the carry.
 
     Raises:
-        CheckpointError: there is no such file, or it belongs to another recipe or data set.
+        CheckpointError: as `read_progress`.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: nothing to resume; start without --resume")
+    progress = read_progress(path, run)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    progress = Progress(**json.loads(metadata["progress"]))
-    if progress.run != run:
-        raise CheckpointError(
-            f"{path}: this run was started with another recipe or other data; resume it with the same, "
-            "or start a new run in another folder (--out)"
-        )
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): value for n, value in tensors.items() if n.startswith(prefix)}

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM ask a run to stop; it finishes its step, saves, and leaves."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,8 +19,11 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Inside, SIGINT and SIGTERM set the request instead of killing the process."""
+    """Inside, SIGINT and SIGTERM set the request instead of killing the process (main thread only)."""
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # Python delivers signals to the main thread alone
+        return
 
     def ask(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:

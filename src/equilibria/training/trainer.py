@@ -1,6 +1,7 @@
 """Training from the first step to the last: the papers' Algorithm 1 with what a real run needs around it."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.errors import TrainingError
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import Reasoner
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.interface import Task
 from equilibria.tasks.splits import Splits
 from equilibria.training.average import ExponentialAverage
 from equilibria.training.carry import Carry
@@ -26,7 +26,7 @@ from equilibria.training.optimizers import build_optimizers, rate, set_rate
 from equilibria.training.sampler import Sampler
 from equilibria.training.segment import run_segment
 from equilibria.training.state import Progress, load_state, save_state
-from equilibria.training.stopping import StopRequest, stop_on_signals
+from equilibria.training.stopping import stop_on_signals
 
 
 @dataclass(frozen=True)
@@ -60,88 +60,178 @@ def train(
 ) -> Progress:
     """Train `reasoner` in place by segmented online training; afterwards it holds the averaged weights.
 
-    Every turn of the loop is one segment: free rows take fresh problems, all rows iterate once, the loss
-    of where they stand moves the weights, and rows that are done become free (EqR Alg. 1).
-
     Raises:
         TrainingError: the loss stopped being finite, or the batch does not divide over processes.
         CheckpointError: there is nothing to resume, or it belongs to another recipe or data set.
     """
-    share = launch.share(config.batch, config.accumulate)
-    reasoner.to(launch.device).compute_in(launch.dtype(config.precision))
-    weights = reasoner.dense_parameters()
-    optimizers = build_optimizers(reasoner, config.optimizer)
-    average = ExponentialAverage(weights, config.average)
-    sampler = Sampler(
-        splits.train,
-        task,
-        batch=config.batch,
-        share=share,
-        seed=config.seed,
-        augment=run.augment,
-        device=launch.device,
-    )
-    if run.resume:
-        carry, progress = load_state(run.state, reasoner, optimizers, average, share, run.identity)
-    else:
-        rows = share.stop - share.start
-        carry, progress = Carry.free(reasoner, rows, launch.device), Progress(run.identity)
+    return Training(reasoner, task, splits, config, run, launch).loop()
 
-    log = RunLog(run.folder, progress.step, config.steps, run.quiet) if launch.is_main else None
-    totals: dict[str, Tensor] = {}
-    clock = time.perf_counter()
-    reasoner.train()
-    with stop_on_signals() as stop:
-        while progress.step < config.steps and not launch.any(bool(stop)):
-            step = progress.step + 1
-            set_rate(optimizers, rate(step, config.steps, config.optimizer))
-            arriving = sampler.at(progress.step)
-            with torch.no_grad():
-                condition = reasoner.encode(arriving.inputs, arriving.identifiers)
-                fresh = reasoner.initial_state(condition, NoiseSource(arriving.keys))
-            carry = carry.refill(arriving, fresh)
-            carry, metrics = backward(reasoner, carry, config)
-            _check_finite(metrics, carry, step, config, launch)
-            launch.sum_gradients([*weights, *reasoner.identity_parameters()])
-            if config.optimizer.clip is not None:
-                torch.nn.utils.clip_grad_norm_(weights, config.optimizer.clip)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-            average.update()
 
-            progress.step = step
-            totals = {name: totals.get(name, 0.0) + value for name, value in metrics.items()}
-            if step % config.log_every == 0 or step == config.steps:
-                clock = _tick(progress, clock)
-                facts = summarise(launch.sum_metrics(totals), reasoner) | {
-                    "lr": optimizers[-1].param_groups[0]["lr"],
-                    "steps_per_second": step / max(progress.seconds, 1e-9),
+class Training:
+    """A run: what is trained, and everything that changes while it is."""
+
+    def __init__(
+        self,
+        reasoner: Reasoner[Any],
+        task: Task,
+        splits: Splits,
+        config: TrainingConfig,
+        run: Run,
+        launch: Launch,
+    ) -> None:
+        share = launch.share(config.batch, config.accumulate)
+        reasoner.to(launch.device).compute_in(launch.dtype(config.precision))
+        self.reasoner, self.held_out, self.config = reasoner, splits.held_out, config
+        self.run, self.launch = run, launch
+        self.weights = reasoner.dense_parameters()
+        self.optimizers = build_optimizers(reasoner, config.optimizer)
+        self.average = ExponentialAverage(self.weights, config.average)
+        self.sampler = Sampler(
+            splits.train,
+            task,
+            batch=config.batch,
+            share=share,
+            seed=config.seed,
+            augment=run.augment,
+            device=launch.device,
+        )
+        if run.resume:
+            self.carry, self.progress = load_state(
+                run.state, reasoner, self.optimizers, self.average, share, run.identity
+            )
+        else:
+            self.carry = Carry.free(reasoner, share.stop - share.start, launch.device)
+            self.progress = Progress(run.identity)
+        self.totals: dict[str, Tensor] = {}
+
+    def loop(self) -> Progress:
+        """Step until done or asked to stop, logging, evaluating and saving on the way."""
+        config, progress = self.config, self.progress
+        log = RunLog(self.run.folder, progress.step, config.steps, self.run.quiet, self.launch.is_main)
+        self.reasoner.train()
+        with stop_on_signals() as stop, log:
+            clock = time.perf_counter()
+            while progress.step < config.steps and not self.launch.any(bool(stop)):
+                self.step()
+                due = {
+                    name: progress.step % every == 0 or progress.step == config.steps
+                    for name, every in (
+                        ("log", config.log_every),
+                        ("evaluate", config.evaluate_every),
+                        ("save", config.save_every),
+                    )
                 }
-                totals = {}
-                if log is not None:
-                    log.record(step, facts)
-            if step % config.evaluate_every == 0 or step == config.steps:
-                clock = _tick(progress, clock)
-                accuracy = evaluate_periodically(reasoner, average, splits.held_out, config)
-                improved = progress.best is None or accuracy > progress.best
-                if improved:
-                    progress.best, progress.best_step = accuracy, step
-                if log is not None:
-                    log.record(step, {"held_out_exact": accuracy})
-                    if improved:
-                        with average.applied():
-                            run.save_model("best", progress)
+                if not any(due.values()):
+                    continue
+                facts = self.facts()  # waits for the device, so the clock counts work that is done
+                progress.seconds += time.perf_counter() - clock
+                log.record(progress.step, facts | self.speed())
+                if due["evaluate"]:
+                    log.record(progress.step, {"held_out_exact": self.evaluate()})
+                if due["save"]:
+                    self.save()
                 clock = time.perf_counter()
-            if step % config.save_every == 0 or step == config.steps:
-                clock = _tick(progress, clock)
-                _save(reasoner, optimizers, average, carry, progress, run, launch)
-                clock = time.perf_counter()
-        _tick(progress, clock)
-        _finish(stop, reasoner, optimizers, average, carry, progress, config, run, launch, log)
-    average.store(average.shadow)
-    reasoner.eval()
-    return progress
+            if progress.step < config.steps:
+                progress.seconds += time.perf_counter() - clock
+                self.save()
+                log.say(
+                    f"stopped at step {progress.step:,} of {config.steps:,} and saved; go on with --resume"
+                )
+        self.average.store(self.average.shadow)
+        self.reasoner.eval()
+        return progress
+
+    def step(self) -> None:
+        """One segment: free rows take fresh problems, all rows iterate once, the loss of where they stand
+        moves the weights, and rows that are done become free (one turn of EqR Alg. 1)."""
+        number = self.progress.step + 1
+        set_rate(self.optimizers, rate(number, self.config.steps, self.config.optimizer))
+        arriving = self.sampler.at(self.progress.step)
+        with torch.no_grad():
+            condition = self.reasoner.encode(arriving.inputs, arriving.identifiers)
+            fresh = self.reasoner.initial_state(condition, NoiseSource(arriving.keys))
+        self.carry, metrics = backward(self.reasoner, self.carry.refill(arriving, fresh), self.config)
+        self.check_finite(metrics["loss"], number)
+        self.launch.sum_gradients([*self.weights, *self.reasoner.identity_parameters()])
+        if self.config.optimizer.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights, self.config.optimizer.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.average.update()
+        self.progress.step = number
+        self.totals = add_up([self.totals, metrics])
+
+    def facts(self) -> dict[str, float]:
+        """What is logged of the steps since the last time: means per row, and per row that finished."""
+        totals = self.launch.sum_metrics(self.totals)
+        self.totals = {}
+        rows, finished = max(totals["rows"], 1.0), max(totals["finished"], 1.0)
+        facts = {
+            "loss": totals["loss"] / rows,
+            "exact": totals["exact"] / finished,
+            "tokens": totals["token_accuracy"] / finished,
+            "halting_step": totals["steps"] / finished,
+            "residual": totals["residual"] / rows / math.sqrt(math.prod(self.reasoner.state_shape)),
+        }
+        if "halt_right" in totals:
+            facts["halting_accuracy"] = totals["halt_right"] / finished
+        return facts
+
+    def speed(self) -> dict[str, float]:
+        """The rates at which the run goes."""
+        return {
+            "lr": self.optimizers[-1].param_groups[0]["lr"],
+            "steps_per_second": self.progress.step / max(self.progress.seconds, 1e-9),
+        }
+
+    def evaluate(self) -> float:
+        """Exact accuracy of the averaged weights on held-out problems, at the trained depth and breadth 1.
+
+        Where it is the best so far, the weights are kept as the run's best checkpoint.
+        """
+        problems = self.held_out[: self.config.evaluate_problems]
+        assert problems.labels is not None
+        self.reasoner.eval()
+        with self.average.applied():
+            chunks = Engine(self.reasoner).pools(problems.inputs, depths=(self.config.depth,), breadth=1)
+            right = 0
+            for part, (pool,) in chunks:
+                wanted = problems.labels[part]
+                right += int(((pool.answers[:, 0] == wanted) | (wanted == 0)).all(dim=1).sum())
+            accuracy = right / len(problems)
+            if self.progress.best is None or accuracy > self.progress.best:
+                self.progress.best, self.progress.best_step = accuracy, self.progress.step
+                if self.launch.is_main:
+                    self.run.save_model("best", self.progress)
+        self.reasoner.train()
+        return accuracy
+
+    def save(self) -> None:
+        """The whole state first, then the averaged weights as a checkpoint anyone can load."""
+        carry = self.launch.gather_carry(self.carry)
+        if self.launch.is_main:
+            save_state(self.run.state, self.reasoner, self.optimizers, self.average, carry, self.progress)
+            with self.average.applied():
+                self.run.save_model("last", self.progress)
+        self.launch.wait()
+
+    def check_finite(self, loss: Tensor, step: int) -> None:
+        """Stop on a loss that is not finite: at once on a CPU, before anything is logged or saved elsewhere."""
+        config = self.config
+        looked_at = step == config.steps or not all(
+            step % every for every in (config.log_every, config.evaluate_every, config.save_every)
+        )
+        if self.launch.device.type != "cpu" and not looked_at:
+            return
+        if torch.isfinite(loss):
+            return
+        digest = hashlib.sha256(self.carry.batch.inputs.cpu().numpy().tobytes()).hexdigest()[:16]
+        raise TrainingError(
+            f"the loss is {loss.item()} at step {step} (batch {digest}); the last saved state is untouched. "
+            "Try a lower training.optimizer.lr, a longer training.optimizer.warmup, "
+            "training.optimizer.clip=1.0, or training.precision=fp32, and resume"
+        )
 
 
 def backward(
@@ -153,7 +243,7 @@ def backward(
     """
     size = len(carry.steps) // config.accumulate
     parts: list[Carry] = []
-    totals: dict[str, Tensor] = {}
+    metrics: list[dict[str, Tensor]] = []
     for part in range(config.accumulate):
         segment = run_segment(
             reasoner,
@@ -165,101 +255,11 @@ def backward(
         )
         (segment.loss / config.batch).backward()
         parts.append(segment.carry)
-        totals = {name: totals.get(name, 0.0) + value for name, value in segment.metrics.items()}
-    return Carry.join(parts), totals
+        metrics.append(segment.metrics)
+    return Carry.join(parts), add_up(metrics)
 
 
-def summarise(totals: dict[str, float], reasoner: Reasoner[Any]) -> dict[str, float]:
-    """Sums over an interval → what is logged: means per row, and per row that finished."""
-    rows, finished = max(totals["rows"], 1.0), max(totals["finished"], 1.0)
-    streams, tokens, width = reasoner.state_shape
-    facts = {
-        "loss": totals["loss"] / rows,
-        "exact": totals["exact"] / finished,
-        "tokens": totals["token_accuracy"] / finished,
-        "halting_step": totals["steps"] / finished,
-        "residual": totals["residual"] / rows / (streams * tokens * width) ** 0.5,
-    }
-    if "halt_right" in totals:
-        facts["halting_accuracy"] = totals["halt_right"] / finished
-    return facts
-
-
-def evaluate_periodically(
-    reasoner: Reasoner[Any], average: ExponentialAverage, held_out: Problems, config: TrainingConfig
-) -> float:
-    """Exact accuracy of the averaged weights on held-out problems, at the trained depth and breadth 1."""
-    problems = held_out[: config.evaluate_problems]
-    labels = problems.labels
-    assert labels is not None
-    right = 0
-    reasoner.eval()
-    with average.applied():
-        for part, (pool,) in Engine(reasoner).pools(problems.inputs, depths=(config.depth,), breadth=1):
-            asked = labels[part] != 0
-            right += int(((pool.answers[:, 0] == labels[part]) | ~asked).all(dim=1).sum())
-    reasoner.train()
-    return right / len(problems)
-
-
-def _tick(progress: Progress, since: float) -> float:
-    """Add the time since the last tick to the run's training time."""
-    now = time.perf_counter()
-    progress.seconds += now - since
-    return now
-
-
-def _check_finite(
-    metrics: dict[str, Tensor], carry: Carry, step: int, config: TrainingConfig, launch: Launch
-) -> None:
-    """Stop on a loss that is not finite: at once on a CPU, within a logging interval on a device."""
-    if launch.device.type != "cpu" and step % config.log_every:
-        return
-    if torch.isfinite(metrics["loss"]):
-        return
-    digest = hashlib.sha256(carry.batch.inputs.cpu().numpy().tobytes()).hexdigest()[:16]
-    raise TrainingError(
-        f"the loss is {metrics['loss'].item()} at step {step} (batch {digest}); the last saved state is "
-        "untouched. Try a lower training.optimizer.lr, a longer training.optimizer.warmup, "
-        "training.optimizer.clip=1.0, or training.precision=fp32, and resume"
-    )
-
-
-def _save(
-    reasoner: Reasoner[Any],
-    optimizers: list[Optimizer],
-    average: ExponentialAverage,
-    carry: Carry,
-    progress: Progress,
-    run: Run,
-    launch: Launch,
-) -> None:
-    """The whole state first, then the averaged weights as a checkpoint anyone can load."""
-    tensors = launch.gather_carry(carry)
-    if launch.is_main:
-        save_state(run.state, reasoner, optimizers, average, tensors, progress)
-        with average.applied():
-            run.save_model("last", progress)
-    launch.wait()
-
-
-def _finish(
-    stop: StopRequest,
-    reasoner: Reasoner[Any],
-    optimizers: list[Optimizer],
-    average: ExponentialAverage,
-    carry: Carry,
-    progress: Progress,
-    config: TrainingConfig,
-    run: Run,
-    launch: Launch,
-    log: RunLog | None,
-) -> None:
-    """Save what a stop cut short, and say how it ended."""
-    cut_short = progress.step < config.steps
-    if cut_short:
-        _save(reasoner, optimizers, average, carry, progress, run, launch)
-    if log is not None:
-        if cut_short:
-            log.say(f"stopped at step {progress.step:,} of {config.steps:,} and saved; go on with --resume")
-        log.close()
+def add_up(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Sums by name, where a name may be missing from some parts."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: torch.stack([part[name] for part in parts if name in part]).sum(0) for name in names}

@@ -1,0 +1,64 @@
+"""A recipe that trains in a second, and a way to compare where two runs stand."""
+
+import json
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that these tests start
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from equilibria.recipes import Recipe, load_recipe
+
+TINY = (
+    "task.box=[2,2]",
+    "reasoner.width=16",
+    "reasoner.channel_inner=32",
+    "reasoner.token_inner=16",
+    "data.count=60",
+    "data.held_out_count=20",
+    "training.batch=16",
+    "training.depth=4",
+    "training.steps=10",
+    "training.log_every=5",
+    "training.evaluate_every=7",
+    "training.save_every=5",
+    "training.optimizer.min_ratio=1.0",
+    "training.optimizer.warmup=4",
+)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Recipe]:
+    """The recipe, with overrides on top."""
+    return lambda *overrides: load_recipe("eqr-sudoku6-cpu", [*TINY, *overrides])
+
+
+@pytest.fixture
+def same_state() -> Callable[[Path, Path], None]:
+    """Asserts that two runs stand at the very same state, bit for bit."""
+
+    def check(first: Path, second: Path) -> None:
+        a, b = (load_file(folder / "state.safetensors") for folder in (first, second))
+        assert a.keys() == b.keys()
+        different = [name for name in a if not torch.equal(a[name], b[name])]
+        assert not different
+
+    return check
+
+
+@pytest.fixture
+def saved_step() -> Callable[[Path], int]:
+    """The step a run's folder would resume from; the whole file is read."""
+    def read(folder: Path) -> int:
+        with safe_open(folder / "state.safetensors", framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                file.get_tensor(name)
+            return json.loads(file.metadata()["progress"])["step"]
+
+    return read
