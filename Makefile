@@ -25,7 +25,7 @@ types: $(VENV)/.ready-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # torch first and by its pinned version, so that pip takes a CPU build where the index offers one.
 $(VENV)/.ready: pyproject.toml constraints.txt

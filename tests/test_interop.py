@@ -122,7 +122,7 @@ def test_a_training_state_gives_its_averaged_weights_and_its_config(tmp_path, mo
         "carry": foreign.Carry(torch.zeros(3), {"nested": foreign.Carry(1, 2)}),
         "train_dataset": slotted,
         "rng": torch.get_rng_state(),
-        "numpy": np.random.RandomState(0).get_state(),  # noqa: NPY002
+        "numpy": np.random.RandomState(0).get_state(),
         "python": random.getstate(),
         "optimizers": [{"state": {0: {"m": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4}]}],
         "saved_to": Path("somewhere"),
@@ -167,7 +167,7 @@ def test_a_call_that_no_stand_in_can_take_is_refused_unrun(tmp_path, call):
     assert "weights_only" not in str(caught.value)  # torch advises to load it unprotected; we do not
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\x03\x04 nor a zip file", b"\x80\x02}"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 nor a zip file", b"\x80\x02}"])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "garbage.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"garbage\.pth: cannot be read as a checkpoint") as caught:
@@ -221,7 +221,7 @@ def test_missing_unknown_and_misshapen_weights_are_named():
 @pytest.mark.parametrize("lost", [("inner.H_init",), ("inner.H_init", "inner.L_init")])
 def test_missing_initial_states_are_named(lost):
     weights = {name: value for name, value in published(identifiers=1).items() if name not in lost}
-    with pytest.raises(CheckpointError, match="fixed_state|H_init"):
+    with pytest.raises(CheckpointError, match="lacks weights for: fixed_state"):
         from_published("trm", TRM, weights, SHAPE)
 
 
@@ -262,7 +262,7 @@ def test_architecture_options_may_come_from_beside_the_file(tmp_path):
     torch.save(wrapped(published()), tmp_path / "bare.pth")
     pipeline = import_checkpoint(tmp_path / "bare.pth", "eqr", architecture=ARCH)
     assert pipeline.recipe.reasoner.width == 16
-    with pytest.raises(CheckpointError, match="weights of another shape|does not belong|lacks weights"):
+    with pytest.raises(CheckpointError, match="lacks weights for"):
         import_checkpoint(tmp_path / "bare.pth", "eqr")  # the recipe's 512 channels
 
 

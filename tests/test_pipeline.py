@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import equilibria as eq
 from equilibria.errors import CheckpointError, DataError, EquilibriaError
@@ -162,9 +163,8 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
 
 
 def test_folders_are_made_and_tensors_of_any_layout_written(tmp_path):
-    tensors = {"turned": torch.arange(6.0).view(2, 3).T, "flags": torch.tensor([True]), "one": torch.tensor(3)}
+    turned = torch.arange(6.0).view(2, 3).T
+    tensors = {"turned": turned, "flags": torch.tensor([True]), "one": torch.tensor(3)}
     write_tensors(tmp_path / "a" / "b" / "t.safetensors", tensors, {"fact": "1"})
-    from safetensors.torch import load_file
-
     back = load_file(tmp_path / "a" / "b" / "t.safetensors")
     assert all(torch.equal(back[name], value) for name, value in tensors.items())

@@ -57,7 +57,9 @@ def run(engine, problems, **options):
 
 def test_every_budget_and_selection_has_its_row(engine, problems):
     result = run(engine, problems)
-    whole = {(row.depth, row.breadth, row.selection) for row in result.rows if row.source == row.rating == "all"}
+    rows = [row for row in result.rows if row.source == row.rating == "all"]
+    whole = {(row.depth, row.breadth, row.selection) for row in rows}
+    assert len(rows) == len(whole)
     expected = {(depth, 1, "average") for depth in DEPTHS}
     expected |= {(depth, breadth, name) for depth in DEPTHS for breadth in (2, 4) for name in SELECTED}
     # A single iteration has no change of logits to judge by.

@@ -66,10 +66,10 @@ def test_other_problems_in_the_call_change_nothing(reasoner, boards, learned):
 @pytest.mark.parametrize("problems_per_chunk", [1, 2, 5, 12])
 def test_chunks_change_nothing(reasoner, boards, problems_per_chunk, learned):
     whole = pool(reasoner, boards, learned=learned)
-    row = Engine(reasoner, 1 << 40)
-    bytes_per_row = (1 << 40) // row.rows_per_chunk()
+    bytes_per_row = (1 << 40) // Engine(reasoner, 1 << 40).rows_per_chunk()
     memory = 3 * problems_per_chunk * (bytes_per_row + 1)
-    sizes = [part.stop - part.start for part, _ in Engine(reasoner, memory).pools(boards, depths=(1,), breadth=3)]
+    chunks = Engine(reasoner, memory).pools(boards, depths=(1,), breadth=3)
+    sizes = [part.stop - part.start for part, _ in chunks]
     assert sizes[0] == problems_per_chunk
     assert sum(sizes) == 12
     cut = pool(reasoner, boards, learned=learned, memory=memory)

@@ -12,7 +12,13 @@ from equilibria.recipes import load_recipe
 
 SHAPE = ProblemShape(vocabulary=6, tokens=5)
 SMALL = {
-    "width": 8, "heads": 2, "layers": 2, "channel_inner": 12, "token_inner": 10, "H_cycles": 2, "L_cycles": 3
+    "width": 8,
+    "heads": 2,
+    "layers": 2,
+    "channel_inner": 12,
+    "token_inner": 10,
+    "H_cycles": 2,
+    "L_cycles": 3,
 }
 
 
@@ -196,9 +202,7 @@ def test_the_prefix_carries_the_halting_score_and_no_answer():
     assert reasoner.parameter_count() == counted - 8
 
 
-@pytest.mark.parametrize(
-    ("recipe", "parameters"), [("eqr-sudoku", 4_855_298), ("trm-sudoku", 5_028_866)]
-)
+@pytest.mark.parametrize(("recipe", "parameters"), [("eqr-sudoku", 4_855_298), ("trm-sudoku", 5_028_866)])
 def test_published_sizes(recipe, parameters):
     recipe = load_recipe(recipe)
     reasoner = recipe.build_reasoner(recipe.build_task())

@@ -3,7 +3,7 @@
 import json
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that these tests start
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that these tests start
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from equilibria.recipes import Recipe, load_recipe
+
+torch.set_num_threads(1)  # as in those processes: sums are then taken in the same order
 
 TINY = (
     "task.box=[2,2]",
@@ -55,6 +57,7 @@ def same_state() -> Callable[[Path, Path], None]:
 @pytest.fixture
 def saved_step() -> Callable[[Path], int]:
     """The step a run's folder would resume from; the whole file is read."""
+
     def read(folder: Path) -> int:
         with safe_open(folder / "state.safetensors", framework="pt") as file:
             for name in file.keys():  # noqa: SIM118

@@ -204,7 +204,8 @@ def test_a_confident_head_frees_its_row_at_once_and_never_beyond_exploration(rea
 
 def test_rows_without_targets_are_not_counted(reasoner):
     carry = filled(reasoner)
-    blank = Batch(carry.batch.inputs, torch.full_like(carry.batch.targets, IGNORE), carry.batch.keys, carry.steps)
+    nothing = torch.full_like(carry.batch.targets, IGNORE)
+    blank = Batch(carry.batch.inputs, nothing, carry.batch.keys, carry.steps)
     segment = run_segment(
         reasoner,
         Carry(carry.state, carry.steps, carry.halted, blank),

@@ -133,7 +133,8 @@ def test_stablemax_is_its_formula_and_a_distribution():
     logits = torch.tensor([[-50.0, -1.0, 0.0, 2.0, 1e4]], dtype=torch.float64)
     s = torch.where(logits < 0, 1 / (1 - logits), logits + 1)
     torch.testing.assert_close(log_stablemax(logits), (s / s.sum()).log())
-    assert torch.autograd.gradcheck(log_stablemax, (torch.randn(2, 5, dtype=torch.float64, requires_grad=True),))
+    anywhere = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(log_stablemax, (anywhere,))
     zero = torch.zeros(1, 3, requires_grad=True)
     log_stablemax(zero)[0, 0].backward()
     assert zero.grad.isfinite().all()
@@ -216,7 +217,9 @@ def test_evaluating_and_logging_do_not_change_the_course(tiny, tmp_path, same_st
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(TrainingError, match="training.batch 10 must be a multiple of processes x accumulate"):
+    with pytest.raises(
+        TrainingError, match=r"training\.batch 10 must be a multiple of processes x accumulate"
+    ):
         Launch("cpu").share(10, 4)
     with pytest.raises(TrainingError, match="device 'tpu'"):
         Launch("tpu")

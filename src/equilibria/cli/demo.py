@@ -106,8 +106,8 @@ def _conclusions(console: Console, wide: "eq.Evaluation", deep: "eq.Evaluation")
     one, chosen = wide.row(middle, 1, "average"), wide.row(middle, BREADTH, "convergence")
     start, end = wide.row(first, 1, "average"), wide.row(last, 1, "average")
     console.print(
-        f"\n[bold]Depth:[/] after {first} iteration {percent(start)} of the answers are right; let them settle "
-        f"for {last} and it is {percent(end)}, for {DEEP}: {percent(deep.row(DEEP, 1, 'average'))}.\n"
+        f"\n[bold]Depth:[/] after {first} iteration {percent(start)} of the answers are right; let them "
+        f"settle for {last} and it is {percent(end)}, for {DEEP}: {percent(deep.row(DEEP, 1, 'average'))}.\n"
         f"[bold]Breadth:[/] at depth {middle} one restart solves {percent(one)}; of {BREADTH}, the one that "
         f"moves least solves {percent(chosen)}, and nothing but its own motion chose it.\n"
         f"[bold]Residual:[/] at that depth a lower residual means a right answer with AUROC "

@@ -1,5 +1,6 @@
 """`equilibria list`: what there is."""
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -44,12 +45,13 @@ def _recipes() -> Table:
     table = _grid()
     for name in eq.recipe_names():
         recipe = eq.load_recipe(name)
-        reasoner = recipe.build_reasoner(recipe.build_task())
+        with torch.device("meta"):  # sizes without numbers
+            reasoner = recipe.build_reasoner(recipe.build_task())
         training = recipe.training
         table.add_row(
             name,
             f"{recipe.summary}\n[dim]{recipe.reasoner.family}, {reasoner.parameter_count():,} parameters, "
-            f"{reasoner.equivalent_layers} layers an iteration; {training.steps:,} steps of {training.batch}; "
-            f"{recipe.hardware or 'not run yet'}[/]",
+            f"{reasoner.equivalent_layers} layers an iteration; {training.steps:,} steps of "
+            f"{training.batch}; {recipe.hardware or 'not run yet'}[/]",
         )
     return table

@@ -83,21 +83,26 @@ class Engine:
         if limit is not None:
             depths = tuple(min(depth, limit) for depth in depths)
         halting = LearnedHead() if learned_halting else FixedDepth()
-        size = max(1, self.rows_per_chunk() // breadth)
+        rows = self.rows_per_chunk()
+        size, restarts = max(1, rows // breadth), min(rows, breadth)
+        unique = tuple(sorted(set(depths)))
         for start in range(0, len(tokens), size):
             part = slice(start, min(start + size, len(tokens)))
-            chosen = None if identifiers is None else identifiers[part]
-            unique = tuple(sorted(set(depths)))
-            ran = run_pool(
-                self.reasoner,
-                tokens[part],
-                depths=unique,
-                breadth=breadth,
-                halting=halting,
-                seed=seed,
-                identifiers=chosen,
-            )
-            by_depth = dict(zip(unique, ran, strict=True))
+            ran = [
+                run_pool(
+                    self.reasoner,
+                    tokens[part],
+                    depths=unique,
+                    breadth=min(restarts, breadth - first),
+                    first_restart=first,
+                    halting=halting,
+                    seed=seed,
+                    identifiers=None if identifiers is None else identifiers[part],
+                )
+                for first in range(0, breadth, restarts)
+            ]
+            whole = [Pool.concatenate(list(pieces), dim=1) for pieces in zip(*ran, strict=True)]
+            by_depth = dict(zip(unique, whole, strict=True))
             yield part, [by_depth[depth] for depth in depths]
 
     def solve(

@@ -44,9 +44,11 @@ class Pool:
         return self._map(lambda tensor: tensor[rows])
 
     @staticmethod
-    def concatenate(pools: "list[Pool]") -> "Pool":
-        """Pools of different problems, one after the other."""
-        return Pool(**{f.name: torch.cat([getattr(pool, f.name) for pool in pools]) for f in fields(Pool)})
+    def concatenate(pools: "list[Pool]", dim: int = 0) -> "Pool":
+        """Pools of different problems (dim 0), or of different restarts of the same problems (dim 1)."""
+        return Pool(
+            **{f.name: torch.cat([getattr(pool, f.name) for pool in pools], dim) for f in fields(Pool)}
+        )
 
     def _map(self, change: Any) -> "Pool":
         return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(Pool)})
@@ -61,6 +63,7 @@ def run_pool(
     breadth: int,
     halting: FixedDepth | LearnedHead,
     seed: int = 0,
+    first_restart: int = 0,
     identifiers: Tensor | None = None,
 ) -> list[Pool]:
     """Run `breadth` trajectories of every problem to the greatest depth and look at them at each depth.
@@ -74,12 +77,13 @@ def run_pool(
         breadth: restarts per problem.
         halting: ends a trajectory early, or does not.
         seed: of all draws.
+        first_restart: number of the first restart, where they are run in parts.
         identifiers: `[problems]` puzzle identities.
     """
     device = next(reasoner.parameters()).device
     problems, count = len(tokens), len(tokens) * breadth
     rows = tokens.to(device).repeat_interleave(breadth, dim=0)
-    restart = torch.arange(breadth, device=device).repeat(problems)
+    restart = torch.arange(first_restart, first_restart + breadth, device=device).repeat(problems)
     source = NoiseSource.trajectories(seed, fingerprint(rows), restart)
     if identifiers is not None:
         identifiers = identifiers.to(device).repeat_interleave(breadth, dim=0)

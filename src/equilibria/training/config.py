@@ -49,7 +49,7 @@ class TrainingConfig(BaseModel):
     average: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the exponential moving average of the weights; 0: none."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Dtype of activations; auto: bf16 on CUDA, fp32 elsewhere."""
+    """Dtype of activations; auto: bf16 where the device multiplies it natively, fp32 elsewhere."""
     seed: NonNegativeInt = 0
     log_every: PositiveInt = 50
     evaluate_every: PositiveInt = 5000

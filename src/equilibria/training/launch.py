@@ -43,7 +43,7 @@ class Launch:
     def dtype(self, precision: str) -> torch.dtype:
         """The dtype of activations for a recipe's `precision`."""
         if precision == "auto":
-            precision = "bf16" if self.device.type == "cuda" else "fp32"
+            return torch.bfloat16 if multiplies_bf16(self.device) else torch.float32
         return torch.bfloat16 if precision == "bf16" else torch.float32
 
     def share(self, batch: int, accumulate: int) -> slice:
@@ -105,3 +105,11 @@ def _tensor(value: Any) -> Tensor:
     """What accelerate returns for a tensor is a tensor; its annotations do not say so."""
     assert isinstance(value, Tensor)
     return value
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16 products (elsewhere they are emulated, and slow)."""
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return device.type == "cuda"

@@ -217,7 +217,7 @@ class Training:
         self.launch.wait()
 
     def check_finite(self, loss: Tensor, step: int) -> None:
-        """Stop on a loss that is not finite: at once on a CPU, before anything is logged or saved elsewhere."""
+        """Stop on a loss that is not finite: at once on a CPU, before the next log or save elsewhere."""
         config = self.config
         looked_at = step == config.steps or not all(
             step % every for every in (config.log_every, config.evaluate_every, config.save_every)
