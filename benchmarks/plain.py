@@ -35,7 +35,9 @@ def weights(width: int = WIDTH) -> dict[str, Tensor]:
     drawn = {}
     for name, shape in shapes.items():
         std = 1 / math.sqrt(shape[1])
-        drawn[name] = nn.init.trunc_normal_(torch.empty(shape), std=1.137 * std, a=-2.274 * std, b=2.274 * std)
+        drawn[name] = nn.init.trunc_normal_(
+            torch.empty(shape), std=1.137 * std, a=-2.274 * std, b=2.274 * std
+        )
     drawn["inner.q_head.weight"] = torch.zeros(2, width)
     drawn["inner.q_head.bias"] = torch.full((2,), -5.0)
     return {name: weight.requires_grad_() for name, weight in drawn.items()}

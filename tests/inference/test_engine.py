@@ -115,49 +115,47 @@ def test_depths_come_in_the_order_asked_for(reasoner, boards):
 
 
 @torch.no_grad()
-def trajectory(reasoner, board, restart, depth, seed=0):
-    """The plain loop: (residuals, logits, halting scores) of one trajectory."""
-    source = NoiseSource.trajectories(seed, fingerprint(board[None]), restart)
-    condition = reasoner.encode(board[None])
+def trajectories(reasoner, boards, breadth, depth, seed=0):
+    """The plain loop, in which no row leaves: residuals, logits and halting scores, `[depth, rows, ...]`."""
+    rows = boards.repeat_interleave(breadth, dim=0)
+    restarts = torch.arange(breadth).repeat(len(boards))
+    source = NoiseSource.trajectories(seed, fingerprint(rows), restarts)
+    condition = reasoner.encode(rows)
     state, facts = reasoner.initial_state(condition, source), []
     for k in range(depth):
         step = reasoner.iterate(state, condition, noise=source.at(k))
         state, prediction = step.state, reasoner.decode(step.state)
-        facts.append((step.residual[0], prediction.logits[0], prediction.halt_logit[0]))
-    residuals, logits, scores = zip(*facts, strict=True)
-    return torch.stack(residuals), torch.stack(logits), torch.stack(scores)
+        facts.append((step.residual, prediction.logits, prediction.halt_logit))
+    return (torch.stack(fact) for fact in zip(*facts, strict=True))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 7])
 def test_the_scores_of_a_pool_are_those_of_the_plain_loop(reasoner, boards, depth):
-    got = pool(reasoner, boards[:3], depth=depth, breadth=2)
-    for place in range(3):
-        for restart in range(2):
-            residuals, logits, scores = trajectory(reasoner, boards[place], restart, depth)
-            assert torch.equal(got.answers[place, restart], logits[-1].argmax(-1).to(torch.uint8))
-            torch.testing.assert_close(got.residual[place, restart], residuals[-WINDOW:].mean())
-            torch.testing.assert_close(got.halt_logit[place, restart], scores[-1])
-            change = (logits[1:] - logits[:-1]).norm(dim=-1).mean(dim=-1)[-WINDOW:].mean()
-            torch.testing.assert_close(got.logit_change[place, restart], change, equal_nan=True)
+    got = pool(reasoner, boards, depth=depth, breadth=2)
+    residuals, logits, scores = trajectories(reasoner, boards, 2, depth)
+    assert torch.equal(got.answers.flatten(0, 1), logits[-1].argmax(-1).to(torch.uint8))
+    torch.testing.assert_close(got.residual.flatten(), residuals[-WINDOW:].mean(dim=0))
+    torch.testing.assert_close(got.halt_logit.flatten(), scores[-1])
+    changes = (logits[1:] - logits[:-1]).norm(dim=-1).mean(dim=-1)[-WINDOW:].mean(dim=0)
+    torch.testing.assert_close(got.logit_change.flatten(), changes, equal_nan=True)
 
 
 def test_a_trajectory_that_halts_keeps_what_it_had(reasoner, boards):
     depth = 8
     got = pool(reasoner, boards, depth=depth, breadth=4, learned=True)
-    assert got.halted.any()
+    residuals, logits, scores = trajectories(reasoner, boards, 4, depth)
+    confident = scores > 0
+    last = torch.where(confident.any(dim=0), confident.int().argmax(dim=0), depth - 1)
+    row = torch.arange(48)
+    assert torch.equal(got.evaluations.flatten(), last + 1)
+    assert torch.equal(got.halted.flatten(), confident.any(dim=0))
+    assert torch.equal(got.answers.flatten(0, 1), logits[last, row].argmax(-1).to(torch.uint8))
+    torch.testing.assert_close(got.halt_logit.flatten(), scores[last, row], rtol=1e-4, atol=1e-4)
+    window = torch.stack([residuals[(last - back).clamp(min=0), row] for back in range(WINDOW)])
+    window[torch.arange(WINDOW)[:, None] > last] = torch.nan
+    torch.testing.assert_close(got.residual.flatten(), window.nanmean(dim=0), rtol=1e-4, atol=1e-4)
     assert not got.halted.all()
-    stopped_at = set()
-    for place in range(len(boards)):
-        for restart in range(4):
-            _, logits, scores = trajectory(reasoner, boards[place], restart, depth)
-            confident = (scores > 0).nonzero().flatten()
-            last = int(confident[0]) if len(confident) else depth - 1
-            stopped_at.add(last)
-            assert got.evaluations[place, restart] == last + 1
-            assert bool(got.halted[place, restart]) == bool(len(confident))
-            assert torch.equal(got.answers[place, restart], logits[last].argmax(-1).to(torch.uint8))
-            torch.testing.assert_close(got.halt_logit[place, restart], scores[last], rtol=1e-4, atol=1e-4)
-    assert len(stopped_at) > 2  # rows left at different times
+    assert last.unique().numel() > 2  # rows left at different times
 
 
 def test_looks_after_every_row_has_halted_are_the_last_one(reasoner, boards):

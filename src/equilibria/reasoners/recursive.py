@@ -89,16 +89,15 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         fixed = truncated_normal(torch.rand(config.streams, config.width), 1.0)
         self.register_buffer("fixed_state", fixed if config.initial == "fixed" else None)
         self.updates = schedule(config)
-        self._update, self._normal = self._eager_update, normal
+        self._update = self._eager_update
 
     def compiled(self) -> "RecursiveReasoner":
-        """Run updates and their noise through `torch.compile` from here on: fewer, fused kernels.
+        """Run every update through `torch.compile` from here on: fewer, fused kernels.
 
         The same mathematics, rounded in other places. The first iteration of every batch size, dtype and
         mode (with or without gradient) takes some ten seconds more. Returns self.
         """
         self._update = torch.compile(self._eager_update, dynamic=False)
-        self._normal = torch.compile(normal, dynamic=False)
         return self
 
     def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
@@ -145,7 +144,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         if isinstance(noise, Tensor):
             return noise.to(like.dtype)
         keys = noise.stream_keys(len(self.updates))
-        return (self._normal(key, tuple(like.shape[1:]), like.dtype) for key in keys)
+        return (normal(key, tuple(like.shape[1:]), like.dtype) for key in keys)
 
     @property
     def tracked_updates(self) -> int:

@@ -1,0 +1,154 @@
+"""The published Sudoku reasoner, made fast, is still the plain one of `benchmarks/plain.py`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from equilibria.dynamics.halting import LearnedHead
+from equilibria.interop import our_name
+from equilibria.reasoners.interface import ProblemShape
+from equilibria.reasoners.recursive import RecursiveConfig, RecursiveReasoner
+from equilibria.recipes import load_recipe
+from equilibria.training.losses import answer_loss, is_correct
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_plain():
+    spec = importlib.util.spec_from_file_location("plain", ROOT / "benchmarks" / "plain.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+plain = load_plain()
+SHAPE = ProblemShape(plain.VOCABULARY, plain.TOKENS, (9, 9))
+
+
+def error(got, expected):
+    """Largest difference, relative to the largest magnitude expected."""
+    return ((got.double() - expected.double()).abs().max() / expected.double().abs().max()).item()
+
+
+def spread(got, expected):
+    """Root-mean-square difference, relative to the root-mean-square expected."""
+    return ((got.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Both paths on one set of weights, with a state and a problem of two rows."""
+    torch.manual_seed(0)
+    weights = plain.weights()
+    with torch.no_grad():
+        weights["inner.q_head.weight"].normal_(std=0.05)  # zero as published: nothing would flow through it
+    reasoner = RecursiveReasoner(load_recipe("eqr-sudoku").reasoner, SHAPE)
+    reasoner.load_state_dict({our_name(name): weight.detach() for name, weight in weights.items()})
+    state = torch.randn(2, 2, plain.TOKENS, plain.WIDTH).clamp(-2.27, 2.27).bfloat16().float()
+    tokens = torch.randint(1, plain.VOCABULARY, (2, plain.TOKENS))
+    targets = torch.randint(2, plain.VOCABULARY, (2, plain.TOKENS))
+    return weights, reasoner, state, tokens, targets
+
+
+def plain_iteration(model, dtype):
+    weights, _, state, tokens, _ = model
+    streams, logits, halt = plain.iteration(tuple(state.to(dtype).unbind(1)), tokens, weights, noise=0.0)
+    return torch.stack(streams, dim=1), logits, halt
+
+
+@torch.no_grad()
+def our_iteration(model, dtype):
+    _, reasoner, state, tokens, _ = model
+    condition = reasoner.compute_in(dtype).encode(tokens)
+    after = reasoner.iterate(state.to(dtype), condition).state
+    prediction = reasoner.decode(after, condition)
+    return after, prediction.logits, prediction.halt_logit
+
+
+def plain_segment(model, dtype):
+    """Loss, and gradients by our names."""
+    weights, _, state, tokens, targets = model
+    for weight in weights.values():
+        weight.grad = None
+    _, loss = plain.segment(tuple(state.to(dtype).unbind(1)), tokens, targets, weights, noise=0.0)
+    return loss, {our_name(name): weight.grad for name, weight in weights.items()}
+
+
+def our_segment(model, dtype):
+    _, reasoner, state, tokens, targets = model
+    reasoner.zero_grad()
+    condition = reasoner.compute_in(dtype).encode(tokens)
+    prediction = reasoner.decode(reasoner.iterate(state.to(dtype), condition).state, condition)
+    answer = answer_loss(prediction.logits, targets, "stablemax").sum()
+    correct = is_correct(prediction.logits, targets)
+    loss = answer + LearnedHead(weight=0.5).loss(prediction.halt_logit, correct).sum()
+    loss.backward()
+    return loss.detach(), {name: weight.grad for name, weight in reasoner.named_parameters()}
+
+
+def test_the_plain_path_has_the_published_number_of_weights():
+    assert sum(weight.numel() for weight in plain.weights().values()) == 4_855_298
+
+
+def test_an_iteration_is_the_plain_one(model):
+    ours, theirs = our_iteration(model, torch.float32), plain_iteration(model, torch.float32)
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert error(mine, expected) < 2e-4
+
+
+def test_a_training_segment_is_the_plain_one(model):
+    (loss, gradients), (plain_loss, plain_gradients) = (
+        our_segment(model, torch.float32),
+        plain_segment(model, torch.float32),
+    )
+    torch.testing.assert_close(loss, plain_loss, rtol=1e-5, atol=0)
+    assert gradients.keys() == plain_gradients.keys()
+    for name, expected in plain_gradients.items():
+        assert expected.abs().max() > 0, name
+        assert error(gradients[name], expected) < 1e-3, name
+
+
+def test_bfloat16_is_as_far_from_float32_as_the_plain_path_is(model):
+    exact = plain_iteration(model, torch.float32)
+    ours, theirs = our_iteration(model, torch.bfloat16), plain_iteration(model, torch.bfloat16)
+    for mine, other, expected in zip(ours[:2], theirs[:2], exact[:2], strict=True):
+        assert mine.dtype == torch.bfloat16
+        assert spread(mine, expected) < 0.05
+        assert spread(mine, expected) < 1.25 * spread(other, expected)
+
+
+def test_bfloat16_gradients_are_as_far_from_float32_as_the_plain_path_is(model):
+    _, exact = plain_segment(model, torch.float32)
+    exact = {name: gradient.clone() for name, gradient in exact.items()}
+    _, ours = our_segment(model, torch.bfloat16)
+    _, theirs = plain_segment(model, torch.bfloat16)
+    for name, expected in exact.items():
+        assert spread(ours[name], expected) < 1.5 * spread(theirs[name], expected) + 1e-3, name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own modules
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_updates_are_the_eager_ones(dtype):
+    torch.manual_seed(0)
+    config = RecursiveConfig(width=32, layers=1, token_inner=16, channel_inner=32, H_cycles=2, L_cycles=2)
+    reasoner = RecursiveReasoner(config, ProblemShape(vocabulary=7, tokens=9)).compute_in(dtype)
+    tokens, state = torch.randint(0, 7, (3, 9)), torch.randn(3, 2, 9, 32).to(dtype)
+    draws = torch.randn(len(reasoner.updates), 3, 9, 32)
+
+    def run():
+        reasoner.zero_grad()
+        with torch.no_grad():
+            free = reasoner.iterate(state, reasoner.encode(tokens), noise=draws).state
+        tracked = reasoner.iterate(state, reasoner.encode(tokens), noise=draws).state
+        tracked.float().cos().sum().backward()
+        gradients = [weight.grad.clone() for weight in reasoner.blocks.parameters()]
+        return [free, tracked.detach(), reasoner.embedding.weight.grad.clone(), *gradients]
+
+    eager = run()
+    assert reasoner.compiled() is reasoner
+    for got, expected in zip(run(), eager, strict=True):
+        assert spread(got, expected) < (1e-4 if dtype == torch.float32 else 0.03)
