@@ -3,8 +3,8 @@
     python benchmarks/iteration.py --dtype bf16 --batch 16
 
 Every path does the same work from the same weights in the same run, one after the other in turns, so that
-whatever else the machine does meets all of them. One thread unless asked otherwise: where other programs
-hold a core, two threads mostly wait for each other.
+whatever else the machine does meets all of them. On a busy machine measure with `--threads 1`: threads
+that share cores with other programs mostly wait for each other.
 """
 
 import json
@@ -222,14 +222,14 @@ def main(
     batch: Annotated[list[int] | None, typer.Option(help="inference batch; may be repeated")] = None,
     dtype: Annotated[list[Precision] | None, typer.Option(help="bf16 or fp32; may be repeated")] = None,
     repeats: Annotated[int, typer.Option(help="turns of every path, fewer where they take long")] = 15,
-    threads: Annotated[int, typer.Option(help="threads of PyTorch")] = 1,
+    threads: Annotated[int, typer.Option(help="threads of PyTorch; 0: as many as it takes")] = 0,
     compiled: Annotated[bool, typer.Option(help="also the compiled path, in bf16")] = True,
     training: Annotated[bool, typer.Option(help="also a training segment at batch 16")] = True,
     quick: Annotated[bool, typer.Option(help="batch 1 in bf16, three turns, nothing compiled")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every timing here")] = None,
 ) -> None:
     """Milliseconds per inference iteration and per training segment, plain and ours."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or torch.get_num_threads())
     torch.manual_seed(0)
     if quick:
         batch, dtype, repeats, compiled, training = [1], [Precision.bf16], 3, False, False
@@ -247,7 +247,9 @@ def main(
         with console.status(f"{work} {precision.value}, batch {rows}"):
             results.append(measure(work, precision, rows, repeats, compiled and precision is Precision.bf16))
 
-    table = Table(title=f"EqR Sudoku on a CPU, {threads} thread(s), torch {torch.__version__}")
+    table = Table(
+        title=f"EqR Sudoku on a CPU, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
+    )
     for heading in (
         "case",
         "plain ms",
@@ -271,7 +273,11 @@ def main(
         "compiled: after the opt-in reasoner.compiled(); everything else about it is as in ours."
     )
     if json_file is not None:
-        facts = {"torch": torch.__version__, "threads": threads, "cases": [asdict(r) for r in results]}
+        facts = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "cases": [asdict(r) for r in results],
+        }
         json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 # A shared machine makes any time limit fail now and then; no test here is about time.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+# Tests run side by side; threads of one would only wait for those of another.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("EQUILIBRIA_SHARED", ROOT.parent / "shared"))

@@ -14,7 +14,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     A process killed at any moment leaves the old file, or the new one, never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")  # what a kill leaves behind, the next write reuses
     try:
         write(partial)
         with partial.open("rb") as file:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from equilibria.errors import CheckpointError
@@ -96,6 +97,9 @@ def translate_config(family: str, config: Mapping[str, Any]) -> RecursiveConfig:
         )
     except KeyError as error:
         raise CheckpointError(f"the {family} architecture misses the option {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][-1:]}: {fault['msg']}" for fault in error.errors())
+        raise CheckpointError(f"the {family} architecture has options of another kind: {faults}") from error
 
 
 def from_published(
@@ -247,6 +251,8 @@ def import_checkpoint(
     Raises:
         CheckpointError: the file cannot be read, or does not fit.
     """
+    if family not in FAMILIES:
+        raise CheckpointError(f"family '{family}' is not known; choose one of {', '.join(FAMILIES)}")
     weights, config = read_published(path)
     base = load_recipe(recipe or f"{family.removesuffix('_singlez')}-sudoku")
     task = base.build_task()

@@ -55,7 +55,9 @@ def complaint(monkeypatch, capsys, *arguments):
 
 def test_solve_says_which_answers_break_the_rules_and_exits_with_1(checkpoint, tmp_path):
     out = tmp_path / "answers.csv"
-    said = run("solve", PUZZLE, "--with", checkpoint, "--depth", "2", "--breadth", "3", "--out", str(out), code=1)
+    said = run(
+        "solve", PUZZLE, "--with", checkpoint, "--depth", "2", "--breadth", "3", "--out", str(out), code=1
+    )
     assert "BREAKS THE RULES" in said
     assert "1 broken: number 1" in said
     assert "6 iterations" in said

@@ -55,7 +55,7 @@ def test_a_failed_write_leaves_the_old_file(nine, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(tables.os, "replace", fail)
+    monkeypatch.setattr("pathlib.Path.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         nine.write(nine.generate(2, seed=0), path)
     assert path.read_text() == before

@@ -12,7 +12,7 @@ from rich.table import Table
 import equilibria as eq
 
 NAME = "sudoku-6x6"
-DEPTHS, BREADTH = (1, 2, 3, 4, 6, 8, 16), 8
+DEPTHS, BREADTH = (1, 2, 4, 6, 7, 8, 16), 8
 DEEP = 64
 
 
@@ -102,7 +102,7 @@ def _conclusions(console: Console, wide: "eq.Evaluation", deep: "eq.Evaluation")
         return f"{100 * row.exact_accuracy:.1f}%"
 
     first, last = DEPTHS[0], DEPTHS[-1]
-    middle = min(DEPTHS[1:], key=lambda depth: abs(wide.row(depth, 1, "average").exact_accuracy - 0.85))
+    middle = min(DEPTHS[1:], key=lambda depth: abs(wide.row(depth, 1, "average").exact_accuracy - 0.93))
     one, chosen = wide.row(middle, 1, "average"), wide.row(middle, BREADTH, "convergence")
     start, end = wide.row(first, 1, "average"), wide.row(last, 1, "average")
     console.print(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -17,12 +18,18 @@ from equilibria.files import write_text
 
 COLUMNS = {
     "average": "average",
-    "convergence": "Top-1 conv.",
-    "logit-convergence": "(logits)",
-    "majority": "majority",
-    "halting": "halting",
+    "convergence": "Top-1",
+    "logit-convergence": "logits",
+    "majority": "vote",
+    "halting": "halt",
     "pass": "any",
 }
+LEGEND = (
+    "D depth · B breadth · NFE iterations a problem · average over restarts ± half its 95% interval · "
+    "then the restart chosen by: Top-1 least residual, logits least change of logits, vote majority, "
+    "halt halting score · any: some restart is right · AUROC residual against right or wrong · "
+    "ΔPI path independence, % · sec seconds"
+)
 
 
 def evaluate(
@@ -78,29 +85,31 @@ def _table(evaluation: "eq.Evaluation") -> Table:
     names = [name for name in COLUMNS if any(row.selection == name for row in rows)]
     table = Table(
         title=f"{context['reasoner']}: exact accuracy (%) on {context['problems']:,} problems",
-        caption=f"average: mean over restarts ± half of its 95% interval · any: some restart is right · "
-        f"AUROC: residual against right or wrong · ΔPI: path independence · "
-        f"{context['seconds']:.1f} s in all · data {context['data_sha256'][:12]} · seed {context['seed']}",
+        caption=f"{LEGEND}\n{context['seconds']:.0f} s in all, {context['dtype']} on {context['device']} · "
+        f"data {context['data_sha256'][:12]} · seed {context['seed']} · {context['halting']} halting",
         title_justify="left",
         caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    for name in ("depth", "breadth", "NFE", *(COLUMNS[name] for name in names), "AUROC", "ΔPI", "seconds"):
-        table.add_column(name, justify="right")
+    for name in ("D", "B", "NFE", *(COLUMNS[name] for name in names), "AUROC", "ΔPI", "sec"):
+        table.add_column(name, justify="right", no_wrap=True)
     for base in (row for row in rows if row.selection == "average"):
         cells: list[str] = []
         for name in names:
             found = [r for r in rows if (r.depth, r.breadth, r.selection) == (base.depth, base.breadth, name)]
-            cells.append(f"{100 * found[0].exact_accuracy:.2f}" if found else "–")
+            cells.append(f"{100 * found[0].exact_accuracy:.1f}" if found else "–")
         half = 50 * (base.ci95[1] - base.ci95[0])
-        cells[0] += f" ±{half:.2f}"
+        cells[0] += f" ±{half:.1f}"
         table.add_row(
             str(base.depth),
             str(base.breadth),
-            f"{base.nfe_mean:.1f}",
+            f"{base.nfe_mean:.0f}" if base.nfe_mean.is_integer() else f"{base.nfe_mean:.1f}",
             *cells,
             f"{evaluation.auroc[base.depth]:.3f}",
-            f"{100 * evaluation.path_independence[base.depth]:.2f}",
-            f"{base.seconds:.1f}",
+            f"{100 * evaluation.path_independence[base.depth]:.1f}",
+            f"{base.seconds:.0f}" if base.seconds >= 10 else f"{base.seconds:.1f}",
         )
     return table
 

@@ -97,7 +97,10 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         The same mathematics, rounded in other places. The first iteration of every batch size, dtype and
         mode (with or without gradient) takes some ten seconds more. Returns self.
         """
-        self._update = torch.compile(self._eager_update, dynamic=False)
+        # One graph for every batch size, with gradient some more: none may fall back to eager unnoticed.
+        self._update = torch.compile(
+            self._eager_update, dynamic=False, recompile_limit=64, isolate_recompiles=True
+        )
         return self
 
     def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
@@ -122,7 +125,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         kept = self.tracked_updates if tracked is None else tracked
         free = len(self.updates) - min(kept, len(self.updates))
         module = self.blocks.cast(condition.x.dtype)
-        streams = list(state.unbind(1))
+        streams = [stream.contiguous() for stream in state.unbind(1)]
         draws = self._draws(noise, condition.x)
         for index, (update, draw) in enumerate(zip(self.updates, draws, strict=False)):
             with torch.set_grad_enabled(torch.is_grad_enabled() and index >= free):

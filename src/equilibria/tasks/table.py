@@ -1,8 +1,6 @@
 """Tables of problems: CSV with the columns source, question, answer, rating of sapientinc/sudoku-extreme."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equilibria.errors import DataError
+from equilibria.files import write_atomically
 
 CHUNK = 65_536  # rows held as Python strings at a time; the largest published table has four million
 
@@ -105,17 +104,14 @@ def write_table(path: str | Path, columns: Mapping[str, list[str]]) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise DataError(f"{path}: there is no folder {path.parent}; make it first")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+
+    def write(partial: Path) -> None:
+        with partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
-        Path(temporary).chmod(0o644)  # mkstemp makes it private
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+
+    write_atomically(path, write)
 
 
 def hub_file(dataset: str, filename: str) -> Path:
@@ -124,9 +120,7 @@ def hub_file(dataset: str, filename: str) -> Path:
 
     try:
         return Path(hf_hub_download(dataset, filename, repo_type="dataset"))
-    except (
-        Exception
-    ) as error:  # the Hub client raises a dozen unrelated types; the user's way out is the same
+    except Exception as error:  # the Hub client raises a dozen types; the user's way out is the same
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{dataset} is no file or folder here, and {filename} of the Hub dataset {dataset} could not be "

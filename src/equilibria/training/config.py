@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from equilibria.dynamics.halting import FixedDepth, LearnedHead
 from equilibria.training.losses import Objective
@@ -50,7 +50,7 @@ class TrainingConfig(BaseModel):
     """Decay of the exponential moving average of the weights; 0: none."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Dtype of activations; auto: bf16 where the device multiplies it natively, fp32 elsewhere."""
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 62)
     log_every: PositiveInt = 50
     evaluate_every: PositiveInt = 5000
     evaluate_problems: PositiveInt = 2048
