@@ -226,7 +226,7 @@ def _reason(error: Exception) -> str:
     return said.splitlines()[0]
 
 
-def _tensors(mapping: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+def _tensors(mapping: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     weights = {
         strip_wrappers(name): value
         for name, value in mapping.items()

@@ -165,3 +165,25 @@ def test_compiled_updates_are_the_eager_ones(dtype):
     assert reasoner.compiled() is reasoner
     for got, expected in zip(run(), eager, strict=True):
         assert spread(got, expected) < (1e-4 if dtype == torch.float32 else 0.15)  # fused: fewer roundings
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own modules
+def test_a_frozen_reasoner_infers_as_before_and_keeps_the_weights_it_was_frozen_with():
+    torch.manual_seed(0)
+    config = RecursiveConfig(width=32, layers=1, token_inner=16, channel_inner=32, H_cycles=2, L_cycles=1)
+    reasoner = RecursiveReasoner(config, ProblemShape(vocabulary=7, tokens=9))
+    tokens, state = torch.randint(0, 7, (3, 9)), torch.randn(3, 2, 9, 32)
+    draws = torch.randn(len(reasoner.updates), 3, 9, 32)
+
+    @torch.no_grad()
+    def run():
+        return reasoner.iterate(state, reasoner.encode(tokens), noise=draws).state
+
+    eager = run()
+    assert reasoner.frozen() is reasoner
+    assert spread(run(), eager) < 1e-4
+    with torch.no_grad():
+        for weight in reasoner.blocks.parameters():
+            weight.zero_()
+    assert spread(run(), eager) < 1e-4

@@ -107,9 +107,9 @@ class NoiseSource:
         """`[batch, count]` random 32-bit words; `stream` names the use, so that uses never share draws."""
         return _bits(combine(self.keys, self.iteration, stream), count)
 
-    def stream_keys(self, streams: int) -> Tensor:
-        """`[streams, batch]` keys of streams 0, 1, …, hashed together: `normal` makes draws of each."""
-        index = torch.arange(streams, device=self.keys.device)[:, None]
+    def stream_keys(self, start: int, stop: int) -> Tensor:
+        """`[streams, batch]` keys of streams `start` to `stop`, hashed together: `normal` draws from them."""
+        index = torch.arange(start, stop, device=self.keys.device)[:, None]
         return combine(self.keys, self.iteration, index)
 
     def uniform(self, stream: int, count: int) -> Tensor:

@@ -6,10 +6,11 @@ problem, then the slow stream z_H once under the fast one; this cycle is repeate
 λ = β = 0 make it TRM, with an optional prefix that carries the puzzle's identity.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
-from itertools import repeat
+from itertools import pairwise
 from operator import add
 from typing import Literal
 
@@ -65,7 +66,11 @@ class Update:
         return reduce(add, terms) if terms else None
 
 
-def schedule(config: RecursiveConfig) -> tuple[Update, ...]:
+Module = Callable[[Tensor], Tensor]
+Updates = tuple[Update, ...]
+
+
+def schedule(config: RecursiveConfig) -> Updates:
     """All module updates of one iteration: T times n fast ones and a slow one.
 
     A single stream plays both parts, and its slow update has nothing injected (TRM's single-z variant).
@@ -90,6 +95,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         self.register_buffer("fixed_state", fixed if config.initial == "fixed" else None)
         self.updates = schedule(config)
         self._update = self._eager_update
+        self._advance = self._eager_advance
 
     def compiled(self) -> "RecursiveReasoner":
         """Run every update through `torch.compile` from here on: fewer, fused kernels.
@@ -98,9 +104,37 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         mode (with or without gradient) takes some ten seconds more. Returns self.
         """
         # One graph for every batch size, with gradient some more: none may fall back to eager unnoticed.
-        self._update = torch.compile(
+        self._update = torch.compile(  # pyright: ignore[reportCallIssue]
             self._eager_update, dynamic=False, recompile_limit=64, isolate_recompiles=True
         )
+        return self
+
+    def frozen(self) -> "RecursiveReasoner":
+        """Compile for inference with the weights as they are now. Returns self.
+
+        They are cast to the compute dtype, packed for the processor and become constants of one graph a
+        slow cycle: later changes of the parameters are not seen, and there are no gradients. Like
+        `compiled`, it rounds in other places; the first iteration of every batch size takes some 15
+        seconds more.
+        """
+        from torch._inductor import config as inductor  # slow to import, and only this needs it
+
+        constant = deepcopy(self.blocks).to(self.compute_dtype).eval().requires_grad_(False)
+
+        def advance(streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates) -> list[Tensor]:
+            return self._eager_advance(constant, streams, x, draws, updates)
+
+        graph = torch.compile(  # pyright: ignore[reportCallIssue]
+            advance, dynamic=False, recompile_limit=64, isolate_recompiles=True
+        )
+
+        def run(
+            module: Module, streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates
+        ) -> list[Tensor]:
+            with torch.no_grad(), inductor.patch(freezing=True):
+                return graph(streams, x, draws, updates)
+
+        self._advance = run
         return self
 
     def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
@@ -124,30 +158,42 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         """As `Reasoner.iterate`; an iteration is T · (n + 1) module updates."""
         kept = self.tracked_updates if tracked is None else tracked
         free = len(self.updates) - min(kept, len(self.updates))
+        cycle = self.config.L_cycles + 1
         module = self.blocks.cast(condition.x.dtype)
         streams = [stream.contiguous() for stream in state.unbind(1)]
-        draws = self._draws(noise, condition.x)
-        for index, (update, draw) in enumerate(zip(self.updates, draws, strict=False)):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= free):
-                injection = update.injection(streams, condition.x)
-                streams[update.target] = self._update(module, streams[update.target], injection, draw)
+        # Slow cycle by slow cycle, and none across the border where gradients begin.
+        for start, stop in pairwise(sorted({0, free, *range(cycle, len(self.updates) + 1, cycle)})):
+            draws = self._draws(noise, condition.x, start, stop)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and start >= free):
+                streams = self._advance(module, streams, condition.x, draws, self.updates[start:stop])
         after = torch.stack(streams, dim=1)
         return Step(after, residual=distance(after.detach(), state.detach()))
 
+    def _eager_advance(
+        self, module: Module, streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates
+    ) -> list[Tensor]:
+        """Some updates, one after the other; `draws [updates, batch, tokens, width]` or None."""
+        streams = list(streams)
+        for place, update in enumerate(updates):
+            draw = None if draws is None else draws[place]
+            injection = update.injection(streams, x)
+            streams[update.target] = self._update(module, streams[update.target], injection, draw)
+        return streams
+
     def _eager_update(
-        self, module: Callable[[Tensor], Tensor], z: Tensor, injection: Tensor | None, draw: Tensor | None
+        self, module: Module, z: Tensor, injection: Tensor | None, draw: Tensor | None
     ) -> Tensor:
         """`z ← (1 − λ) F(z + injection) + λ z + β draw`, F being `module`."""
         return self.relaxation(z, module(z if injection is None else z + injection), draw)
 
-    def _draws(self, noise: Noise, like: Tensor) -> Iterable[Tensor | None]:
-        """Path noise of one update after the other: None where there is none."""
+    def _draws(self, noise: Noise, like: Tensor, start: int, stop: int) -> Tensor | None:
+        """Path noise of updates `start` to `stop`: `[updates, batch, tokens, width]`, or None for none."""
         if noise is None or self.relaxation.noise == 0.0:
-            return repeat(None)
+            return None
         if isinstance(noise, Tensor):
-            return noise.to(like.dtype)
-        keys = noise.stream_keys(len(self.updates))
-        return (normal(key, tuple(like.shape[1:]), like.dtype) for key in keys)
+            return noise[start:stop].to(like.dtype)
+        keys = noise.stream_keys(start, stop)
+        return normal(keys.flatten(), tuple(like.shape[1:]), like.dtype).unflatten(0, keys.shape)
 
     @property
     def tracked_updates(self) -> int:
