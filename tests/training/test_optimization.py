@@ -226,7 +226,8 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 
 def test_the_cost_of_a_step_is_what_its_matrices_say():
-    recipe = eq.load_recipe("eqr-sudoku6-cpu")
+    sizes = ("width=64", "layers=2", "channel_inner=128", "token_inner=64", "H_cycles=2", "L_cycles=2")
+    recipe = eq.load_recipe("eqr-sudoku6-cpu", [f"reasoner.{size}" for size in sizes])
     task = recipe.build_task()
     cost = estimate(recipe.build_reasoner(task), recipe.training, torch.float32)
     tokens, width, vocabulary, layers = 36, 64, 8, 2

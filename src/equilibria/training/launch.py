@@ -1,5 +1,6 @@
 """Device, precision and processes: everything this project asks of Hugging Face accelerate."""
 
+import atexit
 from typing import Any
 
 import torch
@@ -34,6 +35,8 @@ class Launch:
         self.device: torch.device = self.accelerator.device
         self.rank: int = self.accelerator.process_index
         self.processes: int = self.accelerator.num_processes
+        if self.processes > 1:
+            atexit.register(_leave)
 
     @property
     def is_main(self) -> bool:
@@ -113,3 +116,9 @@ def multiplies_bf16(device: torch.device) -> bool:
         able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return device.type == "cuda"
+
+
+def _leave() -> None:
+    """Leave the group of processes in order: threads of its transport must not outlive Python."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
