@@ -21,7 +21,7 @@ def run_card(
 ) -> str:
     """The card of a training run as it stands."""
     training = recipe.training
-    looked_at = min(training.evaluate_problems, len(splits.held_out))
+    looked_at = min(training.evaluate_problems, len(splits.held_out), progress.best_step * training.batch)
     score = "not evaluated"
     if progress.best is not None:
         score = (

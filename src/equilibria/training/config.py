@@ -54,7 +54,7 @@ class TrainingConfig(BaseModel):
     log_every: PositiveInt = 50
     evaluate_every: PositiveInt = 5000
     evaluate_problems: PositiveInt = 2048
-    """Held-out problems of a periodic evaluation, at `depth` and breadth 1."""
+    """Held-out problems of a periodic evaluation at `depth`, breadth 1; no more than were trained on."""
     save_every: PositiveInt = 1000
 
     @model_validator(mode="after")

@@ -190,7 +190,9 @@ class Training:
 
         Where it is the best so far, the weights are kept as the run's best checkpoint.
         """
-        problems = self.held_out[: self.config.evaluate_problems]
+        # A trial run of a few steps is not worth an evaluation that takes a thousand times as long.
+        trained_on = self.progress.step * self.config.batch
+        problems = self.held_out[: min(self.config.evaluate_problems, trained_on)]
         assert problems.labels is not None
         self.reasoner.eval()
         with self.average.applied():
