@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -85,10 +86,10 @@ def _facts(answer: Any) -> str:
 
 
 def _table(answers: list[Any]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("answer", overflow="fold")
-    for name in ("rules", "at rest", "residual", "NFE", "agree"):
+    for name in ("rules", "rest", "residual", "NFE", "agree"):
         table.add_column(name, justify="right")
     for place, answer in enumerate(answers, start=1):
         table.add_row(
