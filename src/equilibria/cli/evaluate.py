@@ -1,7 +1,6 @@
 """`equilibria evaluate`: accuracy against compute."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -75,7 +74,10 @@ def evaluate(
         eq.plot_budget_grid(evaluation, png)
     if card:
         folder = eq.find_checkpoint(checkpoint)
-        eq.record_scores(pipeline, evaluation, folder, "equilibria " + " ".join(sys.argv[1:]))
+        what = [checkpoint, *(("--data", data) if data else ()), "--depth", depth, "--breadth", breadth]
+        how = ["--halting", halting, "--seed", str(seed), "--dtype", dtype]
+        part = ["--limit", str(limit)] if limit else []
+        eq.record_scores(pipeline, evaluation, folder, " ".join(["equilibria evaluate", *what, *how, *part]))
 
 
 def _table(evaluation: "eq.Evaluation") -> Table:

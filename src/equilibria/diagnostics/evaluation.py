@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equilibria.diagnostics.metrics import auroc, averaged, interval, path_independence
+from equilibria.diagnostics.metrics import auroc, averaged, interval, pass_at, path_independence
 from equilibria.errors import DataError
 from equilibria.inference.engine import Engine
 from equilibria.inference.pool import Pool
@@ -176,7 +176,7 @@ def _scores(pool: Pool, correct: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield AVERAGE, averaged(correct)
     if correct.shape[1] == 1:
         return
-    yield PASS, correct.any(dim=1).double()
+    yield PASS, pass_at(correct, correct.shape[1])
     for name, select in SELECTIONS.items():
         if name == "halting" and pool.halt_logit.isnan().any():
             continue

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Box = tuple[int, int]
 
-PAD, BLANK = 0, 1
+BLANK = 1  # 0 is the pad
 DIGITS = "123456789ABCDEFG"
 
 
