@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from equilibria.cards import run_card, with_scores
-from equilibria.checkpoint import RECIPE
+from equilibria.checkpoint import RECIPE, read_checkpoint
 from equilibria.diagnostics.evaluation import Evaluation
 from equilibria.errors import CheckpointError, EquilibriaError
 from equilibria.files import write_text
-from equilibria.pipeline import Pipeline
+from equilibria.pipeline import Pipeline, find_checkpoint
+from equilibria.reasoners import Reasoner
 from equilibria.recipes import Recipe, load_recipe, parse_recipe
 from equilibria.tasks import Problems, Splits, Task, load_splits
 from equilibria.training.cost import Cost, estimate
@@ -58,6 +60,8 @@ def train(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    weights: str | Path | None = None,
+    minutes: float | None = None,
     device: str = "auto",
     quiet: bool = False,
 ) -> Pipeline:
@@ -70,7 +74,10 @@ def train(
         recipe: a name, a YAML file, or a recipe.
         overrides: `section.key=value`.
         out: the run's folder; by default `runs/<recipe name>`.
-        resume: go on where the run in that folder stopped.
+        resume: go on where the run in that folder stopped; with `weights`, where those stand, with a fresh
+            optimizer that is warmed up once more.
+        weights: a shipped reasoner, a checkpoint folder or a Hub id to start from instead of random weights.
+        minutes: save and stop after so many, evaluations included.
         device: "auto", "cpu", "cuda" or "mps".
         quiet: print nothing.
 
@@ -79,13 +86,14 @@ def train(
     """
     ready = _recipe(recipe, overrides)
     folder = Path(out) if out is not None else Path("runs") / ready.name
-    if (folder / "state.safetensors").exists() and not resume:
+    if (folder / "state.safetensors").exists() and (weights is not None or not resume):
         raise CheckpointError(f"{folder} holds a run already: go on with --resume, or choose another --out")
     launch = Launch(device)
     task = ready.build_task()
     splits = read_splits(ready, task)
     reasoner = ready.build_reasoner(task)
     pipeline = Pipeline(reasoner, task, ready, name=ready.name)
+    first_step = start_from(reasoner, ready, weights, resume) if weights is not None else 0
 
     def save_model(name: str, progress: Progress) -> None:
         pipeline.card = run_card(ready, task, splits, progress, launch, reasoner.parameter_count())
@@ -97,15 +105,42 @@ def train(
         identity=ready.identity(splits.train.fingerprint()),
         save_model=save_model,
         augment=ready.data.augment,
-        resume=resume,
+        resume=resume and weights is None,
+        first_step=first_step,
+        minutes=minutes,
         quiet=quiet,
     )
-    if resume:
+    if run.resume:
         read_progress(run.state, run.identity)  # a run of another recipe keeps its own
     if launch.is_main:
         write_text(folder / RECIPE, ready.to_yaml())
     run_training(reasoner, task, splits, ready.training, run, launch)
     return pipeline
+
+
+def start_from(reasoner: Reasoner[Any], recipe: Recipe, weights: str | Path, resume: bool) -> int:
+    """Give `reasoner` the weights of a checkpoint; returns the step of the run that goes on from there.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, it does not fit the recipe, or the run is over already.
+    """
+    content = read_checkpoint(find_checkpoint(weights))
+    try:
+        reasoner.load_state_dict(content.weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{weights}: its weights do not fit the recipe {recipe.name}; train its own recipe "
+            f"({weights}/{RECIPE}), or start without --weights: {error}"
+        ) from error
+    if not resume:
+        return 0
+    step = int(content.facts.get("step", 0))
+    if step >= recipe.training.steps:
+        raise CheckpointError(
+            f"{weights} stands at step {step:,}, the end of the recipe ({recipe.training.steps:,} steps): "
+            "raise training.steps, or leave out --resume to begin at step 0 from these weights"
+        )
+    return step
 
 
 def read_splits(recipe: Recipe, task: Task) -> Splits:
@@ -115,6 +150,7 @@ def read_splits(recipe: Recipe, task: Task) -> Splits:
         task,
         data.source,
         limit=data.limit,
+        only=data.only,
         held_out=data.held_out,
         held_out_count=data.held_out_count,
         count=data.count,

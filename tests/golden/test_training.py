@@ -9,7 +9,7 @@ from equilibria.interop import from_published
 from equilibria.training.adam_atan2 import AdamAtan2
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.losses import answer_loss, token_loss
-from equilibria.training.segment import SegmentedOnline, run_segment
+from equilibria.training.segment import SegmentedOnline, Supervision, run_segment
 from equilibria.training.sign_sgd import SparseSignSGD
 
 
@@ -83,14 +83,8 @@ def test_act_carry(golden, agree, monkeypatch):
         arriving = Batch(given["inputs"].long(), given["labels"].long(), zeros, zeros)
         fresh = torch.stack([given["z_H_reset"], given["z_L_reset"]], dim=1)
         carry = carry.refill(arriving, fresh)
-        segment = run_segment(
-            reasoner,
-            carry,
-            schedule=SegmentedOnline(),
-            halting=LearnedHead(exploration=exploration),
-            depth=depth,
-            objective="stablemax",
-        )
+        halting = LearnedHead(exploration=exploration)
+        segment = run_segment(reasoner, carry, Supervision(SegmentedOnline(), halting, depth))
         carry = segment.carry
         # The next call resets halted rows in place, and the file was written after it: compare the others.
         kept = slice(None) if call == case.facts["calls"] else ~expected["halted"]

@@ -8,9 +8,9 @@ from equilibria.tasks import load_task
 from equilibria.tasks.interface import Problems
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.losses import IGNORE
+from equilibria.training.rolling import backward
 from equilibria.training.sampler import Sampler
-from equilibria.training.segment import SegmentedOnline, run_segment
-from equilibria.training.trainer import backward
+from equilibria.training.segment import SegmentedOnline, Supervision, run_segment
 
 SUDOKU = load_task({"name": "sudoku", "box": [2, 2]})
 PLACES = torch.tensor([64, 16, 4, 1])
@@ -165,14 +165,7 @@ def test_rows_can_be_taken_apart_and_joined(reasoner):
 def test_a_row_lives_at_most_its_depth(reasoner):
     carry = filled(reasoner)
     for step in range(1, 4):
-        segment = run_segment(
-            reasoner,
-            carry,
-            schedule=SegmentedOnline(),
-            halting=FixedDepth(),
-            depth=3,
-            objective="stablemax",
-        )
+        segment = run_segment(reasoner, carry, Supervision(SegmentedOnline(), FixedDepth(), 3))
         carry = segment.carry
         assert not carry.state.requires_grad
         assert carry.steps.tolist() == [step] * 6
@@ -187,14 +180,8 @@ def test_a_confident_head_frees_its_row_at_once_and_never_beyond_exploration(rea
     for exploration in (0.0, 1.0):
         carry, lives = filled(reasoner), torch.zeros(6, dtype=torch.int64)
         for step in range(1, 6):
-            carry = run_segment(
-                reasoner,
-                carry,
-                schedule=SegmentedOnline(),
-                halting=LearnedHead(exploration=exploration),
-                depth=5,
-                objective="stablemax",
-            ).carry
+            halting = LearnedHead(exploration=exploration)
+            carry = run_segment(reasoner, carry, Supervision(SegmentedOnline(), halting, 5)).carry
             lives = torch.where((lives == 0) & carry.halted, step, lives)
         ends.append(lives)
     assert ends[0].tolist() == [1] * 6
@@ -209,10 +196,7 @@ def test_rows_without_targets_are_not_counted(reasoner):
     segment = run_segment(
         reasoner,
         Carry(carry.state, carry.steps, carry.halted, blank),
-        schedule=SegmentedOnline(),
-        halting=FixedDepth(),
-        depth=1,
-        objective="softmax",
+        Supervision(SegmentedOnline(), FixedDepth(), 1, "softmax"),
     )
     assert segment.metrics["finished"] == 0
     assert segment.metrics["exact"] == 0

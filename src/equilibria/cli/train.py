@@ -18,6 +18,16 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/<recipe> by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from the weights of a shipped reasoner, a checkpoint folder or a Hub id; "
+            "with --resume, at their step."
+        ),
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and stop after so many minutes, evaluations included.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it will cost; run nothing.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -26,7 +36,9 @@ def train(
     if dry_run:
         console.print(_plan(eq.plan(recipe, overrides or [], device)))
         return
-    pipeline = eq.train(recipe, overrides or [], out=out, resume=resume, device=device)
+    pipeline = eq.train(
+        recipe, overrides or [], out=out, resume=resume, weights=weights, minutes=max_minutes, device=device
+    )
     folder = out or Path("runs") / pipeline.recipe.name
     console.print(f"checkpoints: {folder / 'best'} and {folder / 'last'}", highlight=False, soft_wrap=True)
 

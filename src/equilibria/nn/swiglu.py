@@ -1,6 +1,6 @@
 """SwiGLU (Shazeer 2020), over channels or over tokens."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from equilibria.nn.linear import Linear
+from equilibria.nn.norm import rms_norm
+
+Gate = Literal["silu", "bounded"]
 
 
 def inner_width(size: int, expansion: float) -> int:
@@ -40,20 +43,43 @@ class _Gated(torch.autograd.Function):
 
 def gated(gate_up: Tensor, dim: int) -> Tensor:
     """`SiLU(gate) ⊙ value`, gate and value being the halves of `gate_up` along `dim`."""
+    if torch.compiler.is_compiling():  # which fuses the plain formula, and cannot see into ours
+        gate, value = gate_up.chunk(2, dim)
+        return F.silu(gate) * value
     return _Gated.apply(gate_up, dim)  # type: ignore[no-any-return]
 
 
-class SwiGLU(nn.Module):
-    """`(SiLU(gate) ⊙ value) · down` along the last axis; gate and value share one matmul."""
+def bounded(gate_up: Tensor, dim: int) -> Tensor:
+    """`sigmoid(gate) ⊙ norm(gate ⊙ value)`: a gate whose output cannot grow with the weights.
 
-    def __init__(self, size: int, inner: int) -> None:
+    Muon moves all directions of a matrix alike; a product that is normalised stays in scale under it
+    ("Speed is Confidence", arXiv 2601.19085).
+    """
+    gate, value = gate_up.chunk(2, dim)
+    return torch.sigmoid(gate) * rms_norm(gate * value, dim)
+
+
+GATES = {"silu": gated, "bounded": bounded}
+
+
+class SwiGLU(nn.Module):
+    """`(SiLU(gate) ⊙ value) · down` along the last axis; gate and value share one matmul.
+
+    Args:
+        size: width of the input and of the output.
+        inner: width of gate and value.
+        gate: how they meet: `silu` as published, or `bounded`.
+    """
+
+    def __init__(self, size: int, inner: int, gate: Gate = "silu") -> None:
         super().__init__()
+        self.gated = GATES[gate]
         self.gate_up = Linear(size, 2 * inner)
         self.down = Linear(inner, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., size]` → `[..., size]`."""
-        return self.down(gated(self.gate_up(x), -1))
+        return self.down(self.gated(self.gate_up(x), -1))
 
 
 class TokenMixer(SwiGLU):
@@ -67,4 +93,4 @@ class TokenMixer(SwiGLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, tokens, width]` → the same shape."""
-        return self.down.from_left(gated(self.gate_up.from_left(x), -2))
+        return self.down.from_left(self.gated(self.gate_up.from_left(x), -2))

@@ -11,7 +11,7 @@ from equilibria.nn.embedding import TokenEmbedding
 from equilibria.nn.heads import HaltHead
 from equilibria.nn.linear import Linear
 from equilibria.nn.rotary import BoardRotary, Rotary, SequenceRotary
-from equilibria.nn.swiglu import SwiGLU, TokenMixer, inner_width
+from equilibria.nn.swiglu import Gate, SwiGLU, TokenMixer, inner_width
 from equilibria.reasoners.interface import (
     Condition,
     Prediction,
@@ -35,6 +35,8 @@ class BlockConfig(ReasonerConfig):
     """Inner width of the channel SwiGLU; None: the published rule (`inner_width`)."""
     token_inner: PositiveInt | None = None
     """Inner width of the token SwiGLU; None: the published rule."""
+    gate: Gate = "silu"
+    """How gate and value meet: SiLU as published, or bounded, which Muon prefers."""
     prefix: int = Field(default=0, ge=0)
     """Slots before the board for the puzzle's identity (TRM: 16). 0: no identity, as EqR."""
     identity_width: PositiveInt | None = None
@@ -73,10 +75,11 @@ def stack(config: BlockConfig, shape: ProblemShape) -> BlockStack:
     def token_mixing() -> Attention | TokenMixer:
         if config.mixing == "attention":
             return Attention(config.width, config.heads, places)
-        return TokenMixer(tokens, config.token_inner or inner_width(tokens, config.expansion))
+        return TokenMixer(tokens, config.token_inner or inner_width(tokens, config.expansion), config.gate)
 
     def channel_mixing() -> SwiGLU:
-        return SwiGLU(config.width, config.channel_inner or inner_width(config.width, config.expansion))
+        inner = config.channel_inner or inner_width(config.width, config.expansion)
+        return SwiGLU(config.width, inner, config.gate)
 
     return BlockStack(ReasoningBlock(token_mixing(), channel_mixing()) for _ in range(config.layers))
 

@@ -1,14 +1,16 @@
 """What every family offers: nothing else is needed to train, scale, diagnose or serve it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from equilibria.dynamics.noise import NoiseSource
+from equilibria.errors import RecipeError
 
 Noise = Tensor | NoiseSource | None
 
@@ -103,6 +105,8 @@ class Reasoner(nn.Module, ABC, Generic[C]):
     Config: ClassVar[type[ReasonerConfig]]
     max_depth: ClassVar[int | None] = None
     """Iterations beyond which f means nothing: 1 for a feed-forward network, None for no bound."""
+    adjustable: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the config that say how f is run, not what it is made of: they may change in training."""
 
     config: C
 
@@ -112,9 +116,27 @@ class Reasoner(nn.Module, ABC, Generic[C]):
         self.shape = shape
         self.compute_dtype = torch.float32
 
-    def compute_in(self, dtype: torch.dtype) -> "Reasoner[C]":
+    def compute_in(self, dtype: torch.dtype) -> Self:
         """Run activations in `dtype`; parameters stay float32. Returns self."""
         self.compute_dtype = dtype
+        return self
+
+    def adjust(self, changes: Mapping[str, Any]) -> None:
+        """Run f with other values of some `adjustable` fields; the weights stay.
+
+        Raises:
+            RecipeError: a field cannot be changed once the weights are there.
+        """
+        if fixed := sorted(set(changes) - self.adjustable):
+            raise RecipeError(
+                f"'{fixed[0]}' of the family {self.config.family} is part of its weights; while training, "
+                f"these may change: {', '.join(sorted(self.adjustable)) or 'none'}"
+            )
+        values = self.config.model_dump() | dict(changes)
+        self.config = type(self.config).model_validate(values)
+
+    def compiled(self) -> Self:
+        """Run f through `torch.compile` from here on where the family can; returns self."""
         return self
 
     @abstractmethod

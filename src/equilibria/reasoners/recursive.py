@@ -6,13 +6,13 @@ problem, then the slow stream z_H once under the fast one; this cycle is repeate
 λ = β = 0 make it TRM, with an optional prefix that carries the puzzle's identity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field, PositiveInt
@@ -86,18 +86,23 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
     """z_L ← F(z_L; x + z_H) n times, then z_H ← F(z_H; z_L); T times; gradient in the last (EqR Alg. 1)."""
 
     Config = RecursiveConfig
+    adjustable = frozenset({"H_cycles", "L_cycles", "tracked", "damping", "noise", "sigma_H", "sigma_L"})
 
     def __init__(self, config: RecursiveConfig, shape: ProblemShape) -> None:
         super().__init__(config, shape)
-        self.relaxation = Relaxation(config.damping, config.noise)
         self.fixed_state: Tensor | None
         fixed = truncated_normal(torch.rand(config.streams, config.width), 1.0)
         self.register_buffer("fixed_state", fixed if config.initial == "fixed" else None)
-        self.updates = schedule(config)
+        self.adjust({})
         self._update = self._eager_update
         self._advance = self._eager_advance
 
-    def compiled(self) -> "RecursiveReasoner":
+    def adjust(self, changes: Mapping[str, Any]) -> None:
+        super().adjust(changes)
+        self.relaxation = Relaxation(self.config.damping, self.config.noise)
+        self.updates = schedule(self.config)
+
+    def compiled(self) -> Self:
         """Run every update through `torch.compile` from here on: fewer, fused kernels.
 
         The same mathematics, rounded in other places. The first iteration of every batch size, dtype and
@@ -109,7 +114,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         )
         return self
 
-    def frozen(self) -> "RecursiveReasoner":
+    def frozen(self) -> Self:
         """Compile for inference with the weights as they are now. Returns self.
 
         They are cast to the compute dtype, packed for the processor and become constants of one graph a

@@ -110,7 +110,12 @@ def _explain(
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
     """The keys valid at a place inside a model."""
     for part in path:
+        if part.isdigit():  # a place in a list; the list's annotation named its model
+            continue
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *get_args(annotation)]
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
     return list(model.model_fields)

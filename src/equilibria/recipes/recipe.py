@@ -6,7 +6,15 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    model_validator,
+)
 
 from equilibria.reasoners import ProblemShape, Reasoner, ReasonerConfig, family
 from equilibria.tasks import Task, load_task
@@ -22,6 +30,8 @@ class DataConfig(BaseModel):
     """`generated`, a CSV file, a folder with train.csv and test.csv, or a Hub data set `owner/name`."""
     limit: PositiveInt | None = None
     """Train on the first so many problems only."""
+    only: tuple[str, ...] = ()
+    """Keep, in training and held out, the problems of these sources (the column `source`); empty: all."""
     held_out: str | None = None
     """A file to hold out instead of what `source` offers."""
     held_out_count: PositiveInt = 2048
@@ -59,6 +69,18 @@ class Recipe(BaseModel):
     training: TrainingConfig = TrainingConfig()
     inference: InferenceConfig = InferenceConfig()
 
+    @model_validator(mode="after")
+    def _curriculum_runs(self) -> "Recipe":
+        adjustable = family(self.reasoner.family).adjustable
+        for stage in self.training.curriculum:
+            if fixed := sorted(set(stage.reasoner) - adjustable):
+                raise ValueError(
+                    f"training.curriculum: '{fixed[0]}' is part of the weights; a stage may change "
+                    f"{', '.join(sorted(adjustable)) or 'nothing of this family'}"
+                )
+            type(self.reasoner).model_validate(self.reasoner.model_dump() | stage.reasoner)
+        return self
+
     def build_task(self) -> Task:
         """The task of this recipe."""
         return load_task(self.task)
@@ -76,9 +98,11 @@ class Recipe(BaseModel):
     def identity(self, data: str) -> str:
         """A hash of what determines a run's course: task, reasoner, data, training; not how it is watched."""
         content = self.model_dump(mode="json", include={"task", "reasoner", "training"})
-        for watching in ("log_every", "evaluate_every", "evaluate_problems", "save_every", "steps"):
-            if watching != "steps" or self.training.optimizer.min_ratio == 1.0:
-                content["training"].pop(watching)
+        for watching in ("log_every", "evaluate_every", "evaluate_problems", "save_every", "compiled"):
+            content["training"].pop(watching)
+        training = self.training
+        if training.optimizer.min_ratio == 1.0 and not training.curriculum and not training.average_from:
+            content["training"].pop("steps")  # nothing in the run depends on where it ends
         content["data"] = data
         content["augment"] = self.data.augment
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

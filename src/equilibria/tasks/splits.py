@@ -28,6 +28,7 @@ def load_splits(
     source: str | Path,
     *,
     limit: int | None = None,
+    only: tuple[str, ...] = (),
     held_out: str | Path | None = None,
     held_out_count: int = 1024,
     count: int = 20_000,
@@ -38,25 +39,27 @@ def load_splits(
     `source` is "generated" (`count` problems to train on and `held_out_count` more, from `seed`), a file (its
     last problems are held out, at most a tenth of it unless `limit` leaves more), a folder with train.csv and
     test.csv, or a Hub dataset `owner/name` with these files. Only the first `limit` problems are trained on.
-    `held_out` names a file to hold out instead. Raises DataError.
+    `held_out` names a file to hold out instead. Of what is read, only the problems whose source is among
+    `only` are kept, where it names any; `limit` and `held_out_count` are then counted among these.
+    Raises DataError.
     """
     for name, value in {"limit": limit, "held_out_count": held_out_count, "count": count}.items():
         if value is not None and value < 1:
             raise DataError(f"{name} {value}: it must be at least 1")
     if held_out is not None:
-        train, origin = _train(task, source, limit, count, seed)
-        held = task.read(held_out, limit=held_out_count)
+        train, origin = _train(task, source, limit, only, count, seed)
+        held = _read(task, held_out, held_out_count, only)
         held_origin = str(held_out)
     elif str(source) == "generated":
         splits = task.generate_splits({"train": count, "held_out": held_out_count}, seed=seed)
         train, held = splits["train"][:limit], splits["held_out"]
         origin = held_origin = f"the generator with seed {seed}"
     elif Path(source).is_file():
-        train, held = _cut(task.read(source), str(source), limit, held_out_count)
+        train, held = _cut(_read(task, source, None, only), str(source), limit, held_out_count)
         origin, held_origin = str(source), f"the end of {source}"
     else:
         origin, held_origin = _table(source, "train.csv"), _table(source, "test.csv")
-        train, held = task.read(origin, limit=limit), task.read(held_origin, limit=held_out_count)
+        train, held = _read(task, origin, limit, only), _read(task, held_origin, held_out_count, only)
     held, dropped = _unseen(held, train)
     if not len(held):
         raise DataError(f"every problem held out ({held_origin}) is among those to train on ({origin})")
@@ -66,12 +69,25 @@ def load_splits(
     return Splits(train, held, description)
 
 
-def _train(task: Task, source: str | Path, limit: int | None, count: int, seed: int) -> tuple[Problems, str]:
+def _train(
+    task: Task, source: str | Path, limit: int | None, only: tuple[str, ...], count: int, seed: int
+) -> tuple[Problems, str]:
     """Training problems alone, where a file to hold out is named."""
     if str(source) == "generated":
         return task.generate(count, seed=seed)[:limit], f"the generator with seed {seed}"
     path = source if Path(source).is_file() else _table(source, "train.csv")
-    return task.read(path, limit=limit), str(path)
+    return _read(task, path, limit, only), str(path)
+
+
+def _read(task: Task, path: str | Path, limit: int | None, only: tuple[str, ...]) -> Problems:
+    """The first problems of a file, or of those in it that come from the sources `only`."""
+    if not only:
+        return task.read(path, limit=limit)
+    problems = task.read(path)
+    if missing := sorted(set(only) - set(problems.sources)):
+        there = ", ".join(sorted(set(problems.sources))[:10])
+        raise DataError(f"{path}: no problem has the source '{missing[0]}'; the sources are: {there}")
+    return problems[torch.tensor([source in only for source in problems.sources])][:limit]
 
 
 def _table(source: str | Path, filename: str) -> Path:

@@ -21,9 +21,10 @@ class ExponentialAverage:
         self.shadow = [weight.detach().clone() for weight in weights]
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take in the current weights."""
-        torch._foreach_lerp_(self.shadow, [weight.detach() for weight in self.weights], 1.0 - self.decay)
+    def update(self, follow: bool = False) -> None:
+        """Take in the current weights; all of them where the average is still to `follow`."""
+        share = 1.0 if follow else 1.0 - self.decay
+        torch._foreach_lerp_(self.shadow, [weight.detach() for weight in self.weights], share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -51,9 +51,10 @@ class Carry:
         tokens = reasoner.shape.tokens
         state = torch.zeros(rows, *reasoner.state_shape, dtype=reasoner.compute_dtype, device=device)
         blank = torch.zeros(rows, tokens, dtype=torch.int64, device=device)
-        number = torch.zeros(rows, dtype=torch.int64, device=device)
+        # Each its own memory: `overwrite` writes to all of them.
+        steps, keys, identifiers = torch.zeros(3, rows, dtype=torch.int64, device=device).unbind()
         everyone = torch.ones(rows, dtype=torch.bool, device=device)
-        return cls(state, number, everyone, Batch(blank, blank + IGNORE, number, number))
+        return cls(state, steps, everyone, Batch(blank, blank + IGNORE, keys, identifiers))
 
     def refill(self, arriving: Batch, fresh_state: Tensor) -> "Carry":
         """Rows that halted take the arriving problem at their place; the other arrivals are dropped.
@@ -84,9 +85,15 @@ class Carry:
         """The draws of these rows at their current step."""
         return NoiseSource(self.batch.keys, self.steps)
 
-    def rows(self, part: slice) -> "Carry":
-        """Some rows only."""
+    def rows(self, part: slice | Tensor) -> "Carry":
+        """Some rows only: a slice, or an index `[rows]`."""
         return Carry.of({name: value[part] for name, value in self.tensors().items()})
+
+    def overwrite(self, other: "Carry") -> None:
+        """Take over, in place, what another carry of the same shape holds: its memory stays where it is."""
+        mine, theirs = self.tensors(), other.tensors()
+        for name, value in mine.items():
+            value.copy_(theirs[name])
 
     @staticmethod
     def join(parts: "list[Carry]") -> "Carry":

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.training.curriculum import Stage
 from equilibria.training.losses import Objective
 from equilibria.training.optimizers import OptimizerConfig
 from equilibria.training.segment import Schedule, SegmentedOnline
@@ -43,13 +44,23 @@ class TrainingConfig(BaseModel):
     depth: PositiveInt = 16
     """Iterations after which a row makes room (the papers' N_sup, halt_max_steps)."""
     schedule: Literal["segmented-online"] = "segmented-online"
+    curriculum: tuple[Stage, ...] = ()
+    """Easier stages at the beginning, in order."""
+    candidates: PositiveInt = 1
+    """K trajectories a row, from K random initial states; the one of the lowest loss is learned from."""
     halting: HaltingConfig = HaltingConfig()
     objective: Objective = "stablemax"
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Label smoothing: the part of every target that is spread over the vocabulary."""
     optimizer: OptimizerConfig = OptimizerConfig()
     average: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the exponential moving average of the weights; 0: none."""
+    average_from: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the run before which the average follows the weights: what is bad early stays out of it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Dtype of activations; auto: bf16 where the device multiplies it natively, fp32 elsewhere."""
+    compiled: bool = False
+    """Run the reasoner through torch.compile: the same mathematics in fewer passes over memory."""
     seed: int = Field(default=0, ge=0, lt=1 << 62)
     log_every: PositiveInt = 50
     evaluate_every: PositiveInt = 5000
@@ -61,6 +72,9 @@ class TrainingConfig(BaseModel):
     def _divisible(self) -> "TrainingConfig":
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} must be a multiple of accumulate {self.accumulate}")
+        ends = [stage.until for stage in self.curriculum]
+        if ends != sorted(set(ends)):
+            raise ValueError(f"curriculum: stages must end one after the other, not at {ends}")
         return self
 
     def build_schedule(self) -> Schedule:

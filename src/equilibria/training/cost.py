@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from equilibria.reasoners.interface import Reasoner
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.config import TrainingConfig
-from equilibria.training.trainer import backward
+from equilibria.training.rolling import backward
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     rows = 2
     few = config.model_copy(update={"batch": rows, "accumulate": 1})
     reasoner.compute_in(dtype)
-    carry = _sample_carry(reasoner, rows)
+    carry = _sample_carry(reasoner, rows * config.candidates)
     kept = _KeptBytes({weight.untyped_storage().data_ptr() for weight in reasoner.parameters()})
     with FlopCounterMode(display=False) as step, saved_tensors_hooks(kept.pack, lambda tensor: tensor):
         backward(reasoner, carry, few)
@@ -53,7 +53,7 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     parameters = reasoner.parameter_count()
     tables = sum(table.numel() for table in reasoner.identity_parameters())
     per_process = config.batch // processes
-    carried = sum(value.nbytes for value in carry.tensors().values()) / rows
+    carried = sum(value.nbytes for value in carry.tensors().values()) / rows  # of all candidates
     return Cost(
         parameters=parameters,
         equivalent_layers=reasoner.equivalent_layers,

@@ -93,6 +93,11 @@ class Launch:
             return flag
         return bool(self._sum(torch.tensor([float(flag)], device=self.device)).item())
 
+    def finish(self) -> None:
+        """Until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def wait(self) -> None:
         """Until every process is here."""
         self.accelerator.wait_for_everyone()

@@ -63,13 +63,17 @@ def build_optimizers(reasoner: Reasoner[Any], config: OptimizerConfig) -> list[O
     return optimizers
 
 
-def rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Share of the base rate at `step` (the first is 1): linear warm-up, then cosine to `min_ratio`."""
+def rate(step: int, steps: int, config: OptimizerConfig, restarted: int = 0) -> float:
+    """Share of the base rate at `step` (the first is 1): linear warm-up, then cosine to `min_ratio`.
+
+    An optimizer that `restarted` with no memory after so many steps is warmed up once more.
+    """
+    warm = min(1.0, (step - restarted) / config.warmup) if config.warmup else 1.0
     if step < config.warmup:
-        return step / config.warmup
+        return warm
     progress = (step - config.warmup) / max(1, steps - config.warmup)
     half_cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-    return config.min_ratio + max(0.0, (1.0 - config.min_ratio) * half_cosine)
+    return warm * (config.min_ratio + max(0.0, (1.0 - config.min_ratio) * half_cosine))
 
 
 def set_rate(optimizers: list[Optimizer], ratio: float) -> None:

@@ -9,7 +9,18 @@ from equilibria.tasks.interface import Problems, Task
 from equilibria.training.carry import Batch
 from equilibria.training.losses import IGNORE
 
-AUGMENTATION_STREAM = 1 << 22
+AUGMENTATION_STREAM, REVEAL_STREAM = 1 << 22, 1 << 23
+MOST_GIVEN = 0.7
+
+
+def give_away(inputs: Tensor, targets: Tensor, noise: NoiseSource, share: float) -> Tensor:
+    """Problems made easier: in a `share` of the rows, tokens of the answer stand in the problem.
+
+    How many is drawn per row, evenly between none and MOST_GIVEN of those asked for.
+    """
+    uniform = noise.uniform(REVEAL_STREAM, 2 + inputs.shape[1])
+    chance = torch.where(uniform[:, :1] < share, MOST_GIVEN * uniform[:, 1:2], 0.0)
+    return torch.where((uniform[:, 2:] < chance) & (targets != 0), targets, inputs)
 
 
 class Sampler:
@@ -49,15 +60,28 @@ class Sampler:
 
     def at(self, step: int) -> Batch:
         """The problems that arrive at `step` (from 0), this process's rows only."""
-        rows = self._order(step)[self.share].to(self.device)
+        return self.draw(*self.places(step))
+
+    def places(self, step: int) -> tuple[Tensor, Tensor]:
+        """Which problem arrives in each row at `step`, and that row's number in the run: int64 `[rows]`."""
+        rows = self._order(step)[self.share]
         sample = torch.arange(self.share.start, self.share.stop, device=self.device) + step * self.batch
+        return rows, sample
+
+    def draw(self, rows: Tensor, sample: Tensor, reveal: float = 0.0) -> Batch:
+        """The problems of some places, varied: on the device, and nothing waits for it.
+
+        Of a share `reveal` of them, part of the answer is given away: see `give_away`.
+        """
         keys = combine(self.seed, sample)
         inputs, labels = self.inputs[rows], self.labels[rows]
         if self.augment and self.task.draws:
             uniform = NoiseSource(keys).uniform(AUGMENTATION_STREAM, self.task.draws)
             inputs, labels = self.task.augment(inputs, labels, uniform)
-        targets = labels.long()
-        return Batch(inputs.long(), targets.masked_fill(targets == 0, IGNORE), keys, torch.zeros_like(keys))
+        inputs, targets = inputs.long(), labels.long()
+        if reveal:
+            inputs = give_away(inputs, targets, NoiseSource(keys), reveal)
+        return Batch(inputs, targets.masked_fill(targets == 0, IGNORE), keys, torch.zeros_like(keys))
 
     def _order(self, step: int) -> Tensor:
         """Row numbers of the global batch. An epoch's last, partial batch is dropped, as published."""
@@ -73,4 +97,4 @@ class Sampler:
 
     def _permutation(self, epoch: int) -> Tensor:
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-        return torch.from_numpy(generator.permutation(len(self.inputs)))
+        return torch.from_numpy(generator.permutation(len(self.inputs))).to(self.device)

@@ -25,6 +25,8 @@ class Progress:
     Attributes:
         step: optimizer steps done.
         seconds: time spent training so far, evaluations and saves left out.
+        evaluation_seconds: time spent on evaluations so far.
+        restarted: the step at which a fresh optimizer went on from saved weights; 0: never.
         best: best held-out exact accuracy so far, None before the first evaluation.
         best_step: when that was.
         run: hash of what the run was started with; a run resumes only under the same.
@@ -33,6 +35,8 @@ class Progress:
     run: str
     step: int = 0
     seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    restarted: int = 0
     best: float | None = None
     best_step: int = 0
 

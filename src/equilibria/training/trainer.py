@@ -1,7 +1,6 @@
 """Training from the first step to the last: the papers' Algorithm 1 with what a real run needs around it."""
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from equilibria.dynamics.noise import NoiseSource
 from equilibria.errors import TrainingError
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import Reasoner
@@ -23,8 +20,8 @@ from equilibria.training.config import TrainingConfig
 from equilibria.training.launch import Launch
 from equilibria.training.log import RunLog
 from equilibria.training.optimizers import build_optimizers, rate, set_rate
+from equilibria.training.rolling import RollingBatch
 from equilibria.training.sampler import Sampler
-from equilibria.training.segment import run_segment
 from equilibria.training.state import Progress, load_state, save_state
 from equilibria.training.stopping import stop_on_signals
 
@@ -39,6 +36,8 @@ class Run:
         save_model: writes the reasoner as it stands, averaged, as a checkpoint folder of that name.
         augment: whether problems are varied by their symmetries.
         resume: go on from `state.safetensors`.
+        first_step: where a new run begins to count, if it continues the weights of an earlier one.
+        minutes: after so many from now, save and stop; evaluations and saves included. None: no limit.
         quiet: say nothing.
     """
 
@@ -47,6 +46,8 @@ class Run:
     save_model: Callable[[str, Progress], None]
     augment: bool = True
     resume: bool = False
+    first_step: int = 0
+    minutes: float | None = None
     quiet: bool = False
 
     @property
@@ -79,6 +80,7 @@ class Training:
         run: Run,
         launch: Launch,
     ) -> None:
+        self.began = time.perf_counter()
         share = launch.share(config.batch, config.accumulate)
         reasoner.to(launch.device).compute_in(launch.dtype(config.precision))
         self.reasoner, self.held_out, self.config = reasoner, splits.held_out, config
@@ -86,7 +88,7 @@ class Training:
         self.weights = reasoner.dense_parameters()
         self.optimizers = build_optimizers(reasoner, config.optimizer)
         self.average = ExponentialAverage(self.weights, config.average)
-        self.sampler = Sampler(
+        sampler = Sampler(
             splits.train,
             task,
             batch=config.batch,
@@ -95,14 +97,16 @@ class Training:
             augment=run.augment,
             device=launch.device,
         )
+        carry: Carry | None = None
+        self.progress = Progress(run.identity, step=run.first_step, restarted=run.first_step)
         if run.resume:
-            self.carry, self.progress = load_state(
-                run.state, reasoner, self.optimizers, self.average, share, run.identity
+            rows = slice(share.start * config.candidates, share.stop * config.candidates)
+            carry, self.progress = load_state(
+                run.state, reasoner, self.optimizers, self.average, rows, run.identity
             )
-        else:
-            self.carry = Carry.free(reasoner, share.stop - share.start, launch.device)
-            self.progress = Progress(run.identity)
-        self.totals: dict[str, Tensor] = {}
+        if config.compiled:
+            reasoner.compiled()
+        self.rolling = RollingBatch(reasoner, sampler, config, carry)
 
     def loop(self) -> Progress:
         """Step until done or asked to stop, logging, evaluating and saving on the way."""
@@ -111,7 +115,7 @@ class Training:
         self.reasoner.train()
         with stop_on_signals() as stop, log:
             clock = time.perf_counter()
-            while progress.step < config.steps and not self.launch.any(bool(stop)):
+            while progress.step < config.steps and not self.launch.any(bool(stop) or self.late()):
                 self.step()
                 due = {
                     name: progress.step % every == 0 or progress.step == config.steps
@@ -127,16 +131,24 @@ class Training:
                 progress.seconds += time.perf_counter() - clock
                 log.record(progress.step, facts | self.speed())
                 if due["evaluate"]:
+                    clock = time.perf_counter()
                     log.record(progress.step, {"held_out_exact": self.evaluate()})
+                    progress.evaluation_seconds += time.perf_counter() - clock
                 if due["save"]:
                     self.save()
                 clock = time.perf_counter()
             if progress.step < config.steps:
+                self.launch.finish()
                 progress.seconds += time.perf_counter() - clock
                 self.save()
                 log.say(
-                    f"stopped at step {progress.step:,} of {config.steps:,} and saved; go on with --resume"
+                    f"{'time is up' if self.late() else 'stopped'} at step {progress.step:,} of "
+                    f"{config.steps:,}: everything is saved, go on with --resume"
                 )
+            log.say(
+                f"{progress.seconds / 60:.1f} minutes of training, "
+                f"{progress.evaluation_seconds / 60:.1f} of evaluation"
+            )
         self.average.store(self.average.shadow)
         self.reasoner.eval()
         return progress
@@ -144,39 +156,28 @@ class Training:
     def step(self) -> None:
         """One segment: free rows take fresh problems, all rows iterate once, the loss of where they stand
         moves the weights, and rows that are done become free (one turn of EqR Alg. 1)."""
-        number = self.progress.step + 1
-        set_rate(self.optimizers, rate(number, self.config.steps, self.config.optimizer))
-        arriving = self.sampler.at(self.progress.step)
-        with torch.no_grad():
-            condition = self.reasoner.encode(arriving.inputs, arriving.identifiers)
-            fresh = self.reasoner.initial_state(condition, NoiseSource(arriving.keys))
-        self.carry, metrics = backward(self.reasoner, self.carry.refill(arriving, fresh), self.config)
-        self.check_finite(metrics["loss"], number)
+        number, config = self.progress.step + 1, self.config
+        set_rate(self.optimizers, rate(number, config.steps, config.optimizer, self.progress.restarted))
+        self.rolling.advance(self.progress.step)
+        self.check_finite(number)
         self.launch.sum_gradients([*self.weights, *self.reasoner.identity_parameters()])
-        if self.config.optimizer.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.weights, self.config.optimizer.clip)
+        if config.optimizer.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights, config.optimizer.clip)
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad()
-        self.average.update()
+        self.average.update(follow=number <= config.average_from * config.steps)
         self.progress.step = number
-        self.totals = add_up([self.totals, metrics])
+
+    def late(self) -> bool:
+        """Whether the time given is used up."""
+        minutes = self.run.minutes
+        return minutes is not None and time.perf_counter() - self.began > 60 * minutes
 
     def facts(self) -> dict[str, float]:
-        """What is logged of the steps since the last time: means per row, and per row that finished."""
-        totals = self.launch.sum_metrics(self.totals)
-        self.totals = {}
-        rows, finished = max(totals["rows"], 1.0), max(totals["finished"], 1.0)
-        facts = {
-            "loss": totals["loss"] / rows,
-            "exact": totals["exact"] / finished,
-            "tokens": totals["token_accuracy"] / finished,
-            "halting_step": totals["steps"] / finished,
-            "residual": totals["residual"] / rows / math.sqrt(math.prod(self.reasoner.state_shape)),
-        }
-        if "halt_right" in totals:
-            facts["halting_accuracy"] = totals["halt_right"] / finished
-        return facts
+        """What is logged of the steps since the last time."""
+        totals = self.launch.sum_metrics(self.rolling.totals)
+        self.rolling.clear()
+        return self.rolling.facts(totals)
 
     def speed(self) -> dict[str, float]:
         """The rates at which the run goes."""
@@ -195,7 +196,7 @@ class Training:
         problems = self.held_out[: min(self.config.evaluate_problems, trained_on)]
         assert problems.labels is not None
         self.reasoner.eval()
-        with self.average.applied():
+        with self.average.applied(), self.rolling.as_recipe():
             chunks = Engine(self.reasoner).pools(problems.inputs, depths=(self.config.depth,), breadth=1)
             right = 0
             for part, (pool,) in chunks:
@@ -211,14 +212,14 @@ class Training:
 
     def save(self) -> None:
         """The whole state first, then the averaged weights as a checkpoint anyone can load."""
-        carry = self.launch.gather_carry(self.carry)
+        carry = self.launch.gather_carry(self.rolling.carry)
         if self.launch.is_main:
             save_state(self.run.state, self.reasoner, self.optimizers, self.average, carry, self.progress)
             with self.average.applied():
                 self.run.save_model("last", self.progress)
         self.launch.wait()
 
-    def check_finite(self, loss: Tensor, step: int) -> None:
+    def check_finite(self, step: int) -> None:
         """Stop on a loss that is not finite: at once on a CPU, before the next log or save elsewhere."""
         config = self.config
         looked_at = step == config.steps or not all(
@@ -226,42 +227,12 @@ class Training:
         )
         if self.launch.device.type != "cpu" and not looked_at:
             return
+        loss = self.rolling.totals["loss"]
         if torch.isfinite(loss):
             return
-        digest = hashlib.sha256(self.carry.batch.inputs.cpu().numpy().tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(self.rolling.carry.batch.inputs.cpu().numpy().tobytes()).hexdigest()[:16]
         raise TrainingError(
             f"the loss is {loss.item()} at step {step} (batch {digest}); the last saved state is untouched. "
             "Try a lower training.optimizer.lr, a longer training.optimizer.warmup, "
             "training.optimizer.clip=1.0, or training.precision=fp32, and resume"
         )
-
-
-def backward(
-    reasoner: Reasoner[Any], carry: Carry, config: TrainingConfig
-) -> tuple[Carry, dict[str, Tensor]]:
-    """One segment of all rows and its gradients, part by part where gradients are accumulated.
-
-    The loss is a sum over rows divided by the global batch, so parts and processes simply add up.
-    """
-    size = len(carry.steps) // config.accumulate
-    parts: list[Carry] = []
-    metrics: list[dict[str, Tensor]] = []
-    for part in range(config.accumulate):
-        segment = run_segment(
-            reasoner,
-            carry.rows(slice(part * size, (part + 1) * size)),
-            schedule=config.build_schedule(),
-            halting=config.halting.build(),
-            depth=min(config.depth, reasoner.max_depth or config.depth),
-            objective=config.objective,
-        )
-        (segment.loss / config.batch).backward()
-        parts.append(segment.carry)
-        metrics.append(segment.metrics)
-    return Carry.join(parts), add_up(metrics)
-
-
-def add_up(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Sums by name, where a name may be missing from some parts."""
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {name: torch.stack([part[name] for part in parts if name in part]).sum(0) for name in names}
