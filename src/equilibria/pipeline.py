@@ -183,10 +183,16 @@ class Pipeline:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Write weights, recipe and card to a folder that `load` reads back."""
+        """Write weights, recipe and card to a folder that `load` reads back.
+
+        The weights are written in the dtype that the recipe keeps; bf16 halves the file and is read back as
+        float32.
+        """
         target = Path(folder)
         facts = {"code": code_version()} | (self.facts or {})
-        weights = self.reasoner.state_dict()
+        dtype = torch.bfloat16 if self.recipe.training.keep == "bf16" else torch.float32
+        state: dict[str, Tensor] = self.reasoner.state_dict()
+        weights = {name: weight.to(dtype) for name, weight in state.items()}
         checkpoint.write_checkpoint(target, weights, self.recipe.to_yaml(), self.card, facts)
         return target
 

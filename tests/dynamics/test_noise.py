@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equilibria.distributions import truncated_normal
-from equilibria.dynamics.noise import NoiseSource, combine, fingerprint
+from equilibria.dynamics.noise import DeferredNormal, NoiseSource, combine, fingerprint, normal
 
 ROWS, COUNT = 64, 1 << 14  # a million draws, half of them of odd hashes
 
@@ -29,6 +29,13 @@ def correlation(a, b):
 
 def normal_cdf(x):
     return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 6)])
+def test_deferred_draws_are_the_same_draws(shape, dtype):
+    keys = combine(5, torch.arange(300))
+    assert torch.equal(DeferredNormal.of(keys, dtype).draw(shape), normal(keys, shape, dtype))
 
 
 def test_normal_draws_have_the_moments_of_a_normal():

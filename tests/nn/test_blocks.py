@@ -8,9 +8,9 @@ from equilibria.nn.attention import Attention
 from equilibria.nn.block import BlockStack, ReasoningBlock
 from equilibria.nn.heads import HaltHead
 from equilibria.nn.linear import Linear
-from equilibria.nn.norm import add_norm
+from equilibria.nn.norm import add_norm, rms_norm
 from equilibria.nn.rotary import SequenceRotary
-from equilibria.nn.swiglu import SwiGLU, TokenMixer, gated, inner_width
+from equilibria.nn.swiglu import SwiGLU, TokenMixer, bounded, gated, inner_width
 
 AXES = pytest.mark.parametrize("axis", [-1, -2])
 
@@ -34,6 +34,28 @@ def test_the_gradient_of_add_norm_is_the_derivative(axis):
         x, update = (scale * draw(2, 3, 4)).detach().requires_grad_(), draw(2, 3, 4).detach() * scale
         inputs = (x, update.requires_grad_())
         assert torch.autograd.gradcheck(lambda a, b: add_norm(a, b, axis), inputs, eps=1e-7 * scale)
+
+
+@AXES
+def test_a_bounded_gate_is_its_formula_and_does_not_grow_with_its_input(axis):
+    x = draw(3, 8, 10)
+    gate, value = x.chunk(2, axis)
+    product = gate * value
+    norm = product / torch.sqrt(product.square().mean(axis, keepdim=True) + 1e-5)
+    torch.testing.assert_close(bounded(x, axis), torch.sigmoid(gate) * norm)
+    torch.testing.assert_close(rms_norm(product, axis), norm)
+    width = x.shape[axis] // 2
+    for scale in (1.0, 1e3):
+        assert bounded(scale * x, axis).abs().max() <= width**0.5
+    assert gated(1e3 * x, axis).abs().max() > 1e3
+
+
+def test_both_mixers_take_a_bounded_gate():
+    x = torch.randn(2, 6, 5)
+    channels, tokens = SwiGLU(5, 4, "bounded"), TokenMixer(6, 4, "bounded")
+    torch.testing.assert_close(channels(x), channels.down(bounded(channels.gate_up(x), -1)))
+    turned = tokens.down(bounded(tokens.gate_up(x.mT), -1)).mT
+    torch.testing.assert_close(tokens(x), turned)
 
 
 @AXES

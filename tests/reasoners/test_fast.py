@@ -1,4 +1,4 @@
-"""The published Sudoku reasoner, made fast, is still the plain one of `benchmarks/plain.py`."""
+"""The published reasoners, made fast, are still the plain ones of `benchmarks/plain.py`."""
 
 import importlib.util
 import sys
@@ -25,7 +25,9 @@ def load_plain():
 
 
 plain = load_plain()
-SHAPE = ProblemShape(plain.VOCABULARY, plain.TOKENS, (9, 9))
+SUDOKU = plain.SUDOKU
+# As the published maze model, on a board of 4 x 4.
+MAZE = plain.Model(vocabulary=6, tokens=16, width=32, layers=1, heads=4, H_cycles=3, L_cycles=4)
 
 
 def error(got, expected):
@@ -38,24 +40,37 @@ def spread(got, expected):
     return ((got.double() - expected.double()).norm() / expected.double().norm()).item()
 
 
-@pytest.fixture(scope="module")
-def model():
+def both(shape, config, board):
     """Both paths on one set of weights, with a state and a problem of two rows."""
     torch.manual_seed(0)
-    weights = plain.weights()
+    weights = plain.weights(shape)
     with torch.no_grad():
         weights["inner.q_head.weight"].normal_(std=0.05)  # zero as published: nothing would flow through it
-    reasoner = RecursiveReasoner(load_recipe("eqr-sudoku").reasoner, SHAPE)
+    reasoner = RecursiveReasoner(config, ProblemShape(shape.vocabulary, shape.tokens, board))
     reasoner.load_state_dict({our_name(name): weight.detach() for name, weight in weights.items()})
-    state = torch.randn(2, 2, plain.TOKENS, plain.WIDTH).clamp(-2.27, 2.27).bfloat16().float()
-    tokens = torch.randint(1, plain.VOCABULARY, (2, plain.TOKENS))
-    targets = torch.randint(2, plain.VOCABULARY, (2, plain.TOKENS))
+    state = torch.randn(2, 2, shape.tokens, shape.width).clamp(-2.27, 2.27).bfloat16().float()
+    tokens = torch.randint(1, shape.vocabulary, (2, shape.tokens))
+    targets = torch.randint(2, shape.vocabulary, (2, shape.tokens))
     return weights, reasoner, state, tokens, targets
 
 
-def plain_iteration(model, dtype):
+@pytest.fixture(scope="module")
+def model():
+    return both(SUDOKU, load_recipe("eqr-sudoku").reasoner, (9, 9))
+
+
+@pytest.fixture(scope="module")
+def maze():
+    config = RecursiveConfig(
+        width=32, heads=4, layers=1, mixing="attention", positions="rope", H_cycles=3, L_cycles=4
+    )
+    return both(MAZE, config, (4, 4))
+
+
+def plain_iteration(model, dtype, shape=SUDOKU):
     weights, _, state, tokens, _ = model
-    streams, logits, halt = plain.iteration(tuple(state.to(dtype).unbind(1)), tokens, weights, noise=0.0)
+    streams = tuple(state.to(dtype).unbind(1))
+    streams, logits, halt = plain.iteration(streams, tokens, weights, shape, noise=0.0)
     return torch.stack(streams, dim=1), logits, halt
 
 
@@ -68,13 +83,15 @@ def our_iteration(model, dtype):
     return after, prediction.logits, prediction.halt_logit
 
 
-def plain_segment(model, dtype):
+def plain_segment(model, dtype, shape=SUDOKU):
     """Loss, and gradients by our names."""
     weights, _, state, tokens, targets = model
     for weight in weights.values():
         weight.grad = None
-    _, loss = plain.segment(tuple(state.to(dtype).unbind(1)), tokens, targets, weights, noise=0.0)
-    return loss, {our_name(name): weight.grad for name, weight in weights.items()}
+    streams = tuple(state.to(dtype).unbind(1))
+    _, loss, _ = plain.segment(streams, tokens, targets, weights, shape, noise=0.0)
+    loss.backward()
+    return loss.detach(), {our_name(name): weight.grad for name, weight in weights.items()}
 
 
 def our_segment(model, dtype):
@@ -90,13 +107,28 @@ def our_segment(model, dtype):
 
 
 def test_the_plain_path_has_the_published_number_of_weights():
-    assert sum(weight.numel() for weight in plain.weights().values()) == 4_855_298
+    assert sum(weight.numel() for weight in plain.weights(SUDOKU).values()) == 4_855_298
+    assert sum(weight.numel() for weight in plain.weights(plain.MAZE).values()) == 263_938
 
 
 def test_an_iteration_is_the_plain_one(model):
     ours, theirs = our_iteration(model, torch.float32), plain_iteration(model, torch.float32)
     for mine, expected in zip(ours, theirs, strict=True):
         assert error(mine, expected) < 2e-4
+
+
+def test_an_iteration_with_attention_is_the_plain_one(maze):
+    ours, theirs = our_iteration(maze, torch.float32), plain_iteration(maze, torch.float32, MAZE)
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert error(mine, expected) < 2e-4
+
+
+def test_a_training_segment_with_attention_is_the_plain_one(maze):
+    expected_loss, expected_gradients = plain_segment(maze, torch.float32, MAZE)
+    loss, gradients = our_segment(maze, torch.float32)
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-5, atol=0)
+    for name, expected in expected_gradients.items():
+        assert error(gradients[name], expected) < 1e-3, name
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +151,9 @@ def test_a_training_segment_is_the_plain_one(model, exact):
 def test_the_map_in_bfloat16_is_as_far_from_float32_as_the_plain_one_is(model):
     weights, reasoner, state, _, _ = model
     x = state[:, 0]
-    expected = plain.module(x, weights)
+    expected = plain.module(x, weights, SUDOKU)
     ours = reasoner.blocks.cast(torch.bfloat16)(x.bfloat16())
-    theirs = plain.module(x.bfloat16(), weights)
+    theirs = plain.module(x.bfloat16(), weights, SUDOKU)
     assert spread(ours, expected) < 0.01
     assert spread(ours, expected) < 1.1 * spread(theirs, expected)
 

@@ -118,6 +118,59 @@ def test_a_folder_with_a_run_is_not_overwritten(tiny, tmp_path):
         run(tiny(), tmp_path)
 
 
+def test_a_run_out_of_time_is_saved_whole_and_goes_on(tiny, tmp_path, same_state, saved_step, capsys):
+    run(tiny(), tmp_path / "straight")
+    train(tiny(), out=tmp_path / "timed", device="cpu", minutes=1e-4)
+    said = " ".join(capsys.readouterr().err.split())
+    done = saved_step(tmp_path / "timed")
+    assert done < 10
+    assert f"time is up at step {done} of 10: everything is saved, go on with --resume" in said
+    assert "minutes of training" in said
+    assert (tmp_path / "timed" / "last" / "model.safetensors").is_file()
+    run(tiny(), tmp_path / "timed", resume=True, minutes=10)
+    same_state(tmp_path / "straight", tmp_path / "timed")
+
+
+def test_a_run_goes_on_from_weights_alone_with_a_fresh_optimizer(tiny, tmp_path, saved_step):
+    """As from a shipped reasoner: no state, half the digits, the right step, and a second warm-up."""
+    run(tiny("training.steps=5", "training.keep=bf16"), tmp_path / "first")
+    weights = tmp_path / "first" / "last"
+    assert all(value.dtype == torch.bfloat16 for value in load_file(weights / "model.safetensors").values())
+    recipe = tiny("training.steps=9", "training.log_every=1")
+    run(recipe, tmp_path / "second", weights=weights, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "second" / "log.jsonl").read_text().splitlines()]
+    rates = {line["step"]: line["lr"] / recipe.training.optimizer.lr for line in lines if "lr" in line}
+    assert rates == pytest.approx({6: 0.25, 7: 0.5, 8: 0.75, 9: 1.0})  # warmed up over 4 steps once more
+    with safe_open(tmp_path / "second" / "state.safetensors", framework="pt") as file:
+        progress = json.loads(file.metadata()["progress"])
+    assert (progress["step"], progress["restarted"]) == (9, 5)
+
+
+def test_weights_may_also_begin_another_run(tiny, tmp_path, saved_step):
+    run(tiny("training.steps=5"), tmp_path / "first")
+    before = load_file(tmp_path / "first" / "last" / "model.safetensors")
+    still = tiny("training.steps=1", "training.optimizer.lr=1e-12", "training.seed=3")
+    run(still, tmp_path / "second", weights=str(tmp_path / "first" / "last"))
+    assert saved_step(tmp_path / "second") == 1
+    after = load_file(tmp_path / "second" / "last" / "model.safetensors")
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value)
+
+
+def test_weights_that_cannot_be_gone_on_from_are_refused(tiny, tmp_path):
+    run(tiny("training.steps=5"), tmp_path / "first")
+    weights = tmp_path / "first" / "last"
+    with pytest.raises(CheckpointError, match=r"at step 5, the end of the recipe .*raise training.steps"):
+        run(tiny("training.steps=5"), tmp_path / "second", weights=weights, resume=True)
+    with pytest.raises(CheckpointError, match="do not fit the recipe"):
+        run(tiny("reasoner.width=24"), tmp_path / "second", weights=weights)
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        run(tiny("training.steps=9"), tmp_path / "first", weights=weights, resume=True)
+    with pytest.raises(CheckpointError, match="no reasoner 'nowhere'"):
+        run(tiny(), tmp_path / "second", weights="nowhere")
+    assert not (tmp_path / "second").exists()
+
+
 def test_nothing_to_resume_says_so(tiny, tmp_path):
     with pytest.raises(CheckpointError, match="nothing to resume"):
         run(tiny(), tmp_path, resume=True)

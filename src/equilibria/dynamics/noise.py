@@ -7,6 +7,7 @@ its batch, a run resumes without generator state, and nothing leaves the device 
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,13 +40,18 @@ def fingerprint(tokens: Tensor) -> Tensor:
 
 
 def _bits(key: Tensor, count: int) -> Tensor:
-    """`[batch]` int64 keys → `[batch, count]` hashed 32-bit words (int32).
+    """`[batch]` int64 keys → `[batch, count]` hashed 32-bit words (int32)."""
+    return _words_at(key, torch.arange(count, dtype=torch.int32, device=key.device))
+
+
+def _words_at(key: Tensor, place: Tensor) -> Tensor:
+    """The 32-bit words at some places `[count]` (int32) of every key's stream: `[batch, count]`.
 
     Two rounds of a bias-minimised xor-multiply hash; the high half of the key enters between the rounds
     so that two rows are never shifted copies of one stream.
     """
     low, high = key.int()[:, None], (key >> 32).int()[:, None]
-    x = torch.arange(count, dtype=torch.int32, device=key.device) * -1640531527 + low
+    x = place * -1640531527 + low
     # In place: on a CPU, every fresh buffer of a large batch costs more than the arithmetic.
     x ^= (x >> 16) & 0xFFFF
     x *= 0x21F0AAAD
@@ -56,7 +62,16 @@ def _bits(key: Tensor, count: int) -> Tensor:
     return x
 
 
-_quantiles: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+_tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+
+def _quantiles(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Normal quantiles at the middles of 65,536 equal shares."""
+    place = device, dtype
+    if place not in _tables:
+        middles = (torch.arange(1 << 16, dtype=torch.float64) + 0.5) * 2.0**-16
+        _tables[place] = torch.special.ndtri(middles).to(dtype).to(device)
+    return _tables[place]
 
 
 def _normal(words: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -65,12 +80,8 @@ def _normal(words: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor
     A draw is the normal quantile at the middle of one of 65,536 equal shares: a look-up, a third of the
     time of taking logarithms and cosines. Its variance is 1 − 2e-5, its kurtosis 3 − 9e-4, its bound 4.32.
     """
-    place = words.device, dtype
-    if place not in _quantiles:
-        middles = (torch.arange(1 << 16, dtype=torch.float64) + 0.5) * 2.0**-16
-        _quantiles[place] = torch.special.ndtri(middles).to(dtype).to(words.device)
     share = words.view(torch.int16)[:, : math.prod(shape)].int() + (1 << 15)
-    return _quantiles[place].index_select(0, share.flatten()).view(-1, *shape)
+    return _quantiles(words.device, dtype).index_select(0, share.flatten()).view(-1, *shape)
 
 
 def _words(shape: tuple[int, ...]) -> int:
@@ -80,6 +91,33 @@ def _words(shape: tuple[int, ...]) -> int:
 def normal(key: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """`[batch]` keys (one stream's of `NoiseSource.stream_keys`) → `[batch, *shape]` normal draws."""
     return _normal(_bits(key, _words(shape)), shape, dtype)
+
+
+class DeferredNormal(NamedTuple):
+    """Normal draws not made yet: the very numbers of `normal`, element by element.
+
+    A compiler fuses them into whatever uses them, so that they never pass through memory; run plainly,
+    they cost twice as much as `normal`.
+
+    Attributes:
+        key: `[batch]` int64.
+        quantiles: the table of the dtype wanted.
+    """
+
+    key: Tensor
+    quantiles: Tensor
+
+    @classmethod
+    def of(cls, key: Tensor, dtype: torch.dtype) -> "DeferredNormal":
+        """Draws of these keys in `dtype`."""
+        return cls(key, _quantiles(key.device, dtype))
+
+    def draw(self, shape: tuple[int, ...]) -> Tensor:
+        """`[batch, *shape]` standard normal draws."""
+        element = torch.arange(math.prod(shape), dtype=torch.int32, device=self.key.device)
+        words = _words_at(self.key, element >> 1)  # a word holds two draws
+        share = ((words >> ((element & 1) << 4)) & 0xFFFF) ^ (1 << 15)
+        return self.quantiles[share].view(-1, *shape)
 
 
 @dataclass(frozen=True)

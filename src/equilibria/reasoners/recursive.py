@@ -6,7 +6,7 @@ problem, then the slow stream z_H once under the fast one; this cycle is repeate
 λ = β = 0 make it TRM, with an optional prefix that carries the puzzle's identity.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
@@ -19,7 +19,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from equilibria.distributions import truncated_normal
-from equilibria.dynamics.noise import NoiseSource, normal
+from equilibria.dynamics.noise import DeferredNormal, NoiseSource, normal
 from equilibria.dynamics.relaxation import Relaxation
 from equilibria.dynamics.residual import distance
 from equilibria.reasoners.blocks import BlockConfig, BlockReasoner
@@ -68,6 +68,7 @@ class Update:
 
 Module = Callable[[Tensor], Tensor]
 Updates = tuple[Update, ...]
+Draw = Tensor | DeferredNormal
 
 
 def schedule(config: RecursiveConfig) -> Updates:
@@ -96,6 +97,8 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         self.adjust({})
         self._update = self._eager_update
         self._advance = self._eager_advance
+        self._draw_states = _draw_states
+        self._defers = False
 
     def adjust(self, changes: Mapping[str, Any]) -> None:
         super().adjust(changes)
@@ -103,11 +106,15 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         self.updates = schedule(self.config)
 
     def compiled(self) -> Self:
-        """Run every update through `torch.compile` from here on: fewer, fused kernels.
+        """Run every update through `torch.compile` from here on, on the device where it is now.
 
         The same mathematics, rounded in other places. The first iteration of every batch size, dtype and
         mode (with or without gradient) takes some ten seconds more. Returns self.
         """
+        # A GPU waits for memory, so path noise is drawn where it is used; a CPU draws faster word by word.
+        self._defers = self.embedding.weight.device.type != "cpu"
+        if self._defers:
+            self._draw_states = torch.compile(_draw_states, dynamic=False)
         # One graph for every batch size, with gradient some more: none may fall back to eager unnoticed.
         self._update = torch.compile(  # pyright: ignore[reportCallIssue]
             self._eager_update, dynamic=False, recompile_limit=64, isolate_recompiles=True
@@ -126,7 +133,9 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
 
         constant = deepcopy(self.blocks).to(self.compute_dtype).eval().requires_grad_(False)
 
-        def advance(streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates) -> list[Tensor]:
+        def advance(
+            streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates
+        ) -> list[Tensor]:
             return self._eager_advance(constant, streams, x, draws, updates)
 
         graph = torch.compile(  # pyright: ignore[reportCallIssue]
@@ -134,7 +143,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         )
 
         def run(
-            module: Module, streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates
+            module: Module, streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates
         ) -> list[Tensor]:
             with torch.no_grad(), inductor.patch(freezing=True):
                 return graph(streams, x, draws, updates)
@@ -148,11 +157,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
             return self.fixed_state.to(condition.x.dtype)[None, :, None, :].expand(shape).contiguous()
         sigmas = (self.config.sigma_H, self.config.sigma_L)[: self.config.streams]
         if isinstance(noise, NoiseSource):
-            draws = [
-                noise.truncated_normal(_INITIAL_STREAM + stream, shape[2:], sigma, condition.x.dtype)
-                for stream, sigma in enumerate(sigmas)
-            ]
-            return torch.stack(draws, dim=1)
+            return self._draw_states(noise, shape[2:], sigmas, condition.x.dtype)
         if noise is None:
             raise ValueError("a random initial state needs a noise source, or raw draws of the state's shape")
         return noise.to(condition.x) * noise.new_tensor(sigmas).to(condition.x).view(1, -1, 1, 1)
@@ -175,9 +180,14 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         return Step(after, residual=distance(after.detach(), state.detach()))
 
     def _eager_advance(
-        self, module: Module, streams: list[Tensor], x: Tensor, draws: Tensor | None, updates: Updates
+        self,
+        module: Module,
+        streams: list[Tensor],
+        x: Tensor,
+        draws: Sequence[Draw] | None,
+        updates: Updates,
     ) -> list[Tensor]:
-        """Some updates, one after the other; `draws [updates, batch, tokens, width]` or None."""
+        """Some updates, one after the other; of `draws`, each takes one."""
         streams = list(streams)
         for place, update in enumerate(updates):
             draw = None if draws is None else draws[place]
@@ -185,20 +195,23 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
             streams[update.target] = self._update(module, streams[update.target], injection, draw)
         return streams
 
-    def _eager_update(
-        self, module: Module, z: Tensor, injection: Tensor | None, draw: Tensor | None
-    ) -> Tensor:
+    def _eager_update(self, module: Module, z: Tensor, injection: Tensor | None, draw: Draw | None) -> Tensor:
         """`z ← (1 − λ) F(z + injection) + λ z + β draw`, F being `module`."""
+        if isinstance(draw, DeferredNormal):
+            draw = draw.draw(tuple(z.shape[1:]))
         return self.relaxation(z, module(z if injection is None else z + injection), draw)
 
-    def _draws(self, noise: Noise, like: Tensor, start: int, stop: int) -> Tensor | None:
-        """Path noise of updates `start` to `stop`: `[updates, batch, tokens, width]`, or None for none."""
+    def _draws(self, noise: Noise, like: Tensor, start: int, stop: int) -> Sequence[Draw] | None:
+        """Path noise of updates `start` to `stop`, each `[batch, tokens, width]`, or None for none."""
         if noise is None or self.relaxation.noise == 0.0:
             return None
         if isinstance(noise, Tensor):
-            return noise[start:stop].to(like.dtype)
+            return noise[start:stop].to(like.dtype).unbind()
         keys = noise.stream_keys(start, stop)
-        return normal(keys.flatten(), tuple(like.shape[1:]), like.dtype).unflatten(0, keys.shape)
+        if self._defers:
+            return [DeferredNormal.of(key, like.dtype) for key in keys]
+        draws = normal(keys.flatten(), tuple(like.shape[1:]), like.dtype)
+        return draws.unflatten(0, keys.shape).unbind()
 
     @property
     def tracked_updates(self) -> int:
@@ -216,3 +229,14 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
     @property
     def state_shape(self) -> tuple[int, int, int]:
         return (self.config.streams, self.config.prefix + self.shape.tokens, self.config.width)
+
+
+def _draw_states(
+    noise: NoiseSource, shape: tuple[int, ...], sigmas: tuple[float, ...], dtype: torch.dtype
+) -> Tensor:
+    """Random initial states, one stream for each σ: `[batch, streams, *shape]`."""
+    draws = [
+        noise.truncated_normal(_INITIAL_STREAM + stream, shape, sigma, dtype)
+        for stream, sigma in enumerate(sigmas)
+    ]
+    return torch.stack(draws, dim=1)

@@ -98,7 +98,14 @@ class Recipe(BaseModel):
     def identity(self, data: str) -> str:
         """A hash of what determines a run's course: task, reasoner, data, training; not how it is watched."""
         content = self.model_dump(mode="json", include={"task", "reasoner", "training"})
-        for watching in ("log_every", "evaluate_every", "evaluate_problems", "save_every", "compiled"):
+        for watching in (
+            "log_every",
+            "evaluate_every",
+            "evaluate_problems",
+            "save_every",
+            "compiled",
+            "keep",
+        ):
             content["training"].pop(watching)
         training = self.training
         if training.optimizer.min_ratio == 1.0 and not training.curriculum and not training.average_from:

@@ -60,13 +60,16 @@ class TrainingConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Dtype of activations; auto: bf16 where the device multiplies it natively, fp32 elsewhere."""
     compiled: bool = False
-    """Run the reasoner through torch.compile: the same mathematics in fewer passes over memory."""
+    """Run the reasoner through torch.compile, and on CUDA replay each segment as one recorded graph: the
+    same mathematics in fewer passes over memory."""
     seed: int = Field(default=0, ge=0, lt=1 << 62)
     log_every: PositiveInt = 50
     evaluate_every: PositiveInt = 5000
     evaluate_problems: PositiveInt = 2048
     """Held-out problems of a periodic evaluation at `depth`, breadth 1; no more than were trained on."""
     save_every: PositiveInt = 1000
+    keep: Literal["fp32", "bf16"] = "fp32"
+    """Dtype of the weights in the checkpoints `best` and `last`; what a run resumes from is always whole."""
 
     @model_validator(mode="after")
     def _divisible(self) -> "TrainingConfig":

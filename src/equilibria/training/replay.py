@@ -17,23 +17,30 @@ class Replay:
 
     Args:
         function: what to run; takes tensors of unchanging shape, returns nothing.
-        device: where it runs. Anywhere but on CUDA every call is a plain one.
+        device: where it runs.
+        record: whether to record at all. Without, and anywhere but on CUDA, every call is a plain one.
     """
 
-    def __init__(self, function: Callable[..., None], device: torch.device) -> None:
+    def __init__(self, function: Callable[..., None], device: torch.device, record: bool = True) -> None:
         self.function = function
         self.device = device
+        self.record = record and device.type == "cuda"
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: tuple[Tensor, ...] = ()
+        # Recording wants what precedes it on a stream of its own: one, so that its memory is used again.
+        self.aside = torch.cuda.Stream(device) if self.record else None
 
     def __call__(self, *inputs: Tensor) -> None:
-        if self.device.type != "cuda":
+        if not self.record:
             self.function(*inputs)
             return
         self.calls += 1
-        if self.calls <= WARM_UP:
-            self._aside(inputs)
+        if self.aside is not None and self.calls <= WARM_UP:
+            self.aside.wait_stream(torch.cuda.current_stream(self.device))
+            with torch.cuda.stream(self.aside):
+                self.function(*inputs)
+            torch.cuda.current_stream(self.device).wait_stream(self.aside)
             return
         if self.graph is None:
             self.inputs = tuple(value.clone() for value in inputs)
@@ -43,11 +50,3 @@ class Replay:
         for own, value in zip(self.inputs, inputs, strict=True):
             own.copy_(value)
         self.graph.replay()
-
-    def _aside(self, inputs: tuple[Tensor, ...]) -> None:
-        """A plain call on a stream of its own, as recording asks of what precedes it."""
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
-            self.function(*inputs)
-        torch.cuda.current_stream(self.device).wait_stream(stream)

@@ -26,6 +26,9 @@ class RollingBatch:
         sampler: which problems arrive.
         config: of the training.
         carry: where a resumed run stood; None: all rows free.
+
+    Attributes:
+        record: whether segments are recorded as CUDA graphs, where there is CUDA.
     """
 
     def __init__(
@@ -34,18 +37,20 @@ class RollingBatch:
         self.reasoner, self.sampler, self.config = reasoner, sampler, config
         rows = (sampler.share.stop - sampler.share.start) * config.candidates
         self.carry = carry or Carry.free(reasoner, rows, sampler.device)
+        # Sparse gradients have no fixed size, so what makes them cannot be recorded.
+        self.record = config.compiled and not reasoner.identity_parameters()
         self.totals: dict[str, Tensor] = {}
         self.stage: Stage | None = None
         self._own = {name: getattr(reasoner.config, name) for name in reasoner.adjustable}
-        self._segment = self._new_segment()
+        self._segment: Replay | None = None
 
     def advance(self, step: int) -> None:
         """One segment at `step` (from 0); afterwards the parameters hold its gradients."""
         stage = stage_at(self.config.curriculum, step, self.config.steps)
-        if stage is not self.stage:
+        if stage is not self.stage or self._segment is None:
             self.stage = stage
             self.reasoner.adjust(self._own | (stage.reasoner if stage else {}))
-            self._segment = self._new_segment()
+            self._segment = Replay(self._run, self.sampler.device, self.record)
         self._segment(*self.sampler.places(step))
 
     @contextmanager
@@ -75,11 +80,6 @@ class RollingBatch:
         """Begin to count anew."""
         for total in self.totals.values():
             total.zero_()
-
-    def _new_segment(self) -> Replay:
-        # Sparse gradients have no fixed size, so what makes them cannot be recorded.
-        still = not self.reasoner.identity_parameters()
-        return Replay(self._run, self.sampler.device if still else torch.device("cpu"))
 
     def _run(self, rows: Tensor, sample: Tensor) -> None:
         """A segment, in place and without waiting for the device."""
