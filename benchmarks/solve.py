@@ -7,6 +7,7 @@ An iteration embeds the problems, advances the states once with path noise, and 
     plain   eager, as read off the page
     eager   ours
     fast    ours after reasoner.frozen() on a CPU, after reasoner.compiled() on CUDA
+    int8    ours after reasoner.frozen(int8=True), in bf16 on a CPU that can
 """
 
 import measure
@@ -15,6 +16,7 @@ import report
 import torch
 
 from equilibria.dynamics.noise import NoiseSource
+from equilibria.nn import int8
 from equilibria.reasoners.interface import Prediction
 from equilibria.reasoners.recursive import RecursiveReasoner
 
@@ -49,13 +51,16 @@ def fastest(case: measure.Case) -> RecursiveReasoner:
 
 
 def paths(case: measure.Case) -> measure.Paths:
-    return {
+    found: measure.Paths = {
         "plain": lambda: plain_iteration(case),
         "eager": lambda: our_iteration(case, case.reasoner()),
         "fast": lambda: our_iteration(case, fastest(case)),
     }
+    if case.device.type == "cpu" and case.precision.dtype == torch.bfloat16 and int8.available():
+        found["int8"] = lambda: our_iteration(case, case.reasoner().frozen(int8=True))
+    return found
 
 
 if __name__ == "__main__":
-    about = "Milliseconds of an inference iteration: plain, ours, ours compiled or frozen."
+    about = "Milliseconds of an inference iteration: plain, ours, ours compiled or frozen, in int8."
     report.command(measure.Benchmark("solve", about, BATCHES, paths))

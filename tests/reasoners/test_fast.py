@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from equilibria.dynamics.halting import LearnedHead
+from equilibria.dynamics.noise import NoiseSource
 from equilibria.interop import our_name
+from equilibria.nn import int8
 from equilibria.reasoners.interface import ProblemShape
 from equilibria.reasoners.recursive import RecursiveConfig, RecursiveReasoner
 from equilibria.recipes import load_recipe
@@ -197,6 +199,46 @@ def test_compiled_updates_are_the_eager_ones(dtype):
     assert reasoner.compiled() is reasoner
     for got, expected in zip(run(), eager, strict=True):
         assert spread(got, expected) < (1e-4 if dtype == torch.float32 else 0.15)  # fused: fewer roundings
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own modules
+def test_deferred_draws_make_the_same_updates():
+    """As on a GPU, where the compiler draws the noise inside an update."""
+    torch.manual_seed(0)
+    config = RecursiveConfig(width=32, layers=1, token_inner=16, channel_inner=32, H_cycles=2, L_cycles=1)
+    reasoner = RecursiveReasoner(config, ProblemShape(vocabulary=7, tokens=9))
+    tokens, state = torch.randint(0, 7, (3, 9)), torch.randn(3, 2, 9, 32)
+    noise = NoiseSource.trajectories(1, torch.arange(3), 0)
+
+    @torch.no_grad()
+    def run():
+        return reasoner.iterate(state, reasoner.encode(tokens), noise=noise).state
+
+    eager = run()
+    reasoner._defers = True
+    torch.testing.assert_close(run(), eager, rtol=0, atol=0)
+    reasoner.compiled()
+    reasoner._defers = True
+    torch.testing.assert_close(run(), eager, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own modules
+@pytest.mark.skipif(not int8.available(), reason="needs an x86 build of PyTorch with oneDNN")
+def test_an_int8_reasoner_is_near_the_exact_one():
+    torch.manual_seed(0)
+    config = RecursiveConfig(width=64, layers=1, token_inner=16, channel_inner=64, H_cycles=1, L_cycles=1)
+    reasoner = RecursiveReasoner(config, ProblemShape(vocabulary=7, tokens=9)).compute_in(torch.bfloat16)
+    tokens, state = torch.randint(0, 7, (3, 9)), torch.randn(3, 2, 9, 64).bfloat16()
+
+    @torch.no_grad()
+    def run():
+        return reasoner.iterate(state, reasoner.encode(tokens)).state
+
+    eager = run()
+    assert reasoner.frozen(int8=True) is reasoner
+    assert 1e-4 < spread(run(), eager) < 0.1
 
 
 @pytest.mark.slow

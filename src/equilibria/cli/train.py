@@ -49,7 +49,7 @@ def _plan(plan: "eq.Plan") -> Table:
     facts = {
         "parameters": f"{cost.parameters:,}",
         "equivalent layers": f"{cost.equivalent_layers} an iteration, {cost.tracked_layers} with gradient",
-        "FLOPs": f"{_si(cost.flops_per_step)}FLOP a step, {_si(cost.flops_per_step * training.steps)}FLOP "
+        "FLOPs": f"{_si(cost.flops_per_step)}FLOP a step, {_si(cost.flops)}FLOP "
         f"in {training.steps:,} steps; {_si(cost.flops_per_iteration)}FLOP an inference iteration",
         "memory": f"about {_si(cost.memory)}B a process (batch {training.batch:,}, {plan.dtype}), "
         "kernel workspace not included",

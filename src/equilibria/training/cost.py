@@ -22,7 +22,8 @@ class Cost:
         parameters: trainable numbers, identity tables left out.
         equivalent_layers: real block applications in one iteration.
         tracked_layers: of those, how many carry gradient.
-        flops_per_step: matmul FLOPs of one optimizer step, forward and backward.
+        flops_per_step: matmul FLOPs of one optimizer step, forward and backward, after any curriculum.
+        flops: of the whole run, stage by stage.
         flops_per_iteration: matmul FLOPs of one inference iteration of one problem.
         memory: bytes for weights, gradients, moments, average, activations kept for the backward pass,
             and the rolling batch, per process; workspace of kernels not included.
@@ -32,6 +33,7 @@ class Cost:
     equivalent_layers: int
     tracked_layers: int
     flops_per_step: float
+    flops: float
     flops_per_iteration: float
     memory: float
 
@@ -45,6 +47,17 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     kept = _KeptBytes({weight.untyped_storage().data_ptr() for weight in reasoner.parameters()})
     with FlopCounterMode(display=False) as step, saved_tensors_hooks(kept.pack, lambda tensor: tensor):
         backward(reasoner, carry, few)
+    per_step = step.get_total_flops() * config.batch / rows
+    total, begin = 0.0, 0.0
+    own = {name: getattr(reasoner.config, name) for name in reasoner.adjustable}
+    for stage in config.curriculum:
+        reasoner.adjust(own | stage.reasoner)
+        with FlopCounterMode(display=False) as staged:
+            backward(reasoner, carry, few)
+        total += (stage.until - begin) * config.steps * staged.get_total_flops() * config.batch / rows
+        begin = stage.until
+    reasoner.adjust(own)
+    total += (1.0 - begin) * config.steps * per_step
     with torch.no_grad(), FlopCounterMode(display=False) as iteration:
         condition = reasoner.encode(carry.batch.inputs)
         reasoner.iterate(carry.state, condition, noise=carry.noise())
@@ -58,8 +71,9 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
         parameters=parameters,
         equivalent_layers=reasoner.equivalent_layers,
         tracked_layers=reasoner.tracked_layers,
-        flops_per_step=step.get_total_flops() * config.batch / rows,
-        flops_per_iteration=iteration.get_total_flops() / rows,
+        flops_per_step=per_step,
+        flops=total,
+        flops_per_iteration=iteration.get_total_flops() / len(carry.steps),
         memory=4 * (5 * parameters + tables)  # weights, gradients, two moments, average; all float32
         + kept.bytes / rows * per_process / config.accumulate
         + 2 * carried * per_process,

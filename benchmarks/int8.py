@@ -1,0 +1,67 @@
+"""What rounding to int8 costs in accuracy: one reasoner, one set of problems, three ways to run it.
+
+python benchmarks/int8.py sudoku-9x9 --data path/to/test.csv --problems 512
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import equilibria as eq
+from equilibria.reasoners.recursive import RecursiveReasoner
+
+CHUNK = 64  # problems that run together: one size, so that each path compiles once
+
+
+def solved(pipeline: eq.Pipeline, problems: eq.Problems, depth: int) -> torch.Tensor:
+    """`[problems]` bool: answered right at `depth` by one restart."""
+    right = []
+    for start in range(0, len(problems), CHUNK):
+        part = problems[start : start + CHUNK]
+        assert part.labels is not None
+        answers = pipeline.solve(part, depth=depth, breadth=1)
+        tokens = torch.stack([answer.tokens for answer in answers])
+        right.append(((tokens == part.labels) | (part.labels == 0)).all(dim=1))
+    return torch.cat(right)
+
+
+def main(
+    reasoner: Annotated[str, typer.Argument(help="a shipped reasoner or a checkpoint folder")],
+    data: Annotated[Path | None, typer.Option(help="labelled problems; those held out, if left out")] = None,
+    problems: Annotated[int, typer.Option(min=CHUNK, help="the first so many, in whole chunks of 64")] = 512,
+    depth: Annotated[int, typer.Option(help="iterations")] = 64,
+) -> None:
+    """Exact accuracy in float32, in bfloat16 frozen, and in int8."""
+    first = eq.load(reasoner)
+    given = eq.held_out_problems(reasoner) if data is None else first.task.read(data)
+    given = given[: min(problems, len(given)) // CHUNK * CHUNK]
+    results: dict[str, torch.Tensor] = {}
+    for name in ("fp32, eager", "bf16, frozen", "int8, frozen"):
+        pipeline = eq.load(reasoner)
+        assert isinstance(pipeline.reasoner, RecursiveReasoner)
+        if name != "fp32, eager":
+            pipeline.compute_in("bf16")
+            pipeline.reasoner.frozen(int8=name.startswith("int8"))
+        results[name] = solved(pipeline, given, depth)
+    table = Table(
+        title=f"{reasoner}: {len(given)} problems, depth {depth}, one restart", title_justify="left"
+    )
+    for heading in ("path", "exact %", "solved, fp32 not", "fp32 solved, not"):
+        table.add_column(heading, justify="left" if heading == "path" else "right")
+    exact = results["fp32, eager"]
+    for name, right in results.items():
+        table.add_row(
+            name,
+            f"{100 * right.float().mean().item():.1f}",
+            str(int((right & ~exact).sum())),
+            str(int((exact & ~right).sum())),
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
