@@ -7,8 +7,9 @@ import torch
 
 from equilibria.errors import EquilibriaError
 from equilibria.nn import int8
+from equilibria.nn.block import ReasoningBlock
 from equilibria.nn.linear import Linear
-from equilibria.nn.swiglu import SwiGLU
+from equilibria.nn.swiglu import SwiGLU, TokenMixer
 
 pytestmark = pytest.mark.skipif(not int8.available(), reason="needs an x86 build of PyTorch with oneDNN")
 
@@ -42,6 +43,13 @@ def test_a_swiglu_is_rounded_in_place_and_its_memory_goes_with_it():
     del mixing
     gc.collect()
     assert not any(number in int8._packed for number in held)
+
+
+def test_only_channels_are_rounded():
+    block = ReasoningBlock(TokenMixer(6, 4), SwiGLU(8, 5))
+    int8.round_to_int8(block)
+    assert isinstance(block.channel_mixing.down, int8.Int8Linear)
+    assert isinstance(block.token_mixing.down, Linear)
 
 
 def test_a_build_that_cannot_says_so(monkeypatch):

@@ -1,5 +1,6 @@
-"""`equilibria demo`: one puzzle settling, then what depth and breadth buy, on puzzles never trained on."""
+"""`equilibria demo`: a puzzle settling, what depth and breadth buy, and real 9x9 puzzles; none trained on."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from rich.table import Table
 
 import equilibria as eq
 
-NAME = "sudoku-6x6"
+NAME, LARGE = "sudoku-6x6", "sudoku-9x9"
 DEPTHS, BREADTH = (1, 2, 4, 6, 7, 8, 16), 8
 DEEP = 64
 
@@ -43,6 +44,11 @@ def demo(
         )
     _budgets(console, wide, deep)
     _conclusions(console, wide, deep)
+    if LARGE in eq.shipped_names():
+        _published_puzzles(console)
+    console.print(
+        "\nNext: [bold]equilibria solve PUZZLE[/], [bold]equilibria train eqr-sudoku6-cpu[/], README.md."
+    )
 
 
 def _one_puzzle(console: Console, pipeline: "eq.Pipeline", held_out: "eq.Problems") -> None:
@@ -112,7 +118,40 @@ def _conclusions(console: Console, wide: "eq.Evaluation", deep: "eq.Evaluation")
         f"moves least solves {percent(chosen)}, and nothing but its own motion chose it.\n"
         f"[bold]Residual:[/] at that depth a lower residual means a right answer with AUROC "
         f"{wide.auroc[middle]:.3f} (1 is perfect, 0.5 is chance).\n"
-        f"Seconds: {wide.context['seconds'] + deep.context['seconds']:.0f} on this machine. Next: "
-        f"[bold]equilibria solve PUZZLE[/], [bold]equilibria train eqr-sudoku6-cpu[/], README.md.",
+        f"Seconds: {wide.context['seconds'] + deep.context['seconds']:.0f} on this machine.",
+        highlight=False,
+    )
+
+
+def _published_puzzles(console: Console) -> None:
+    """Each published puzzle with its answer, if the reasoner came to rest on one that keeps the rules."""
+    pipeline, puzzles = eq.load(LARGE), eq.held_out_problems(LARGE)
+    console.print()
+    console.rule(f"[bold]{LARGE}[/]: {pipeline.reasoner.parameter_count():,} parameters")
+    budget = pipeline.budget()
+    console.print(
+        f"\n[bold]{len(puzzles)} published 9x9 puzzles[/] it was not trained on, depth {budget.depth}, "
+        f"breadth {budget.breadth}.\n",
+        highlight=False,
+    )
+    start = time.perf_counter()
+    answers = pipeline.solve(puzzles)
+    seconds = time.perf_counter() - start
+    assert puzzles.labels is not None
+    table = Table("puzzle", "clues", "rating", "answer", "residual", "agree")
+    solved = 0
+    for place, answer in enumerate(answers):
+        given = answer.valid and answer.settled
+        right = bool((answer.tokens == puzzles.labels[place]).all())
+        solved += given and right
+        verdict = "right" if given and right else "WRONG" if given else "unsettled: no answer"
+        rating = "" if puzzles.ratings is None else f"{puzzles.ratings[place].item():.0f}"
+        clues = sum(mark not in ".0" for mark in answer.problem)
+        facts = (str(clues), rating, verdict, f"{answer.residual:.2f}", f"{answer.agreement:.2f}")
+        table.add_row(f"{answer.problem[:18]}…", *facts)
+    console.print(table)
+    console.print(
+        f"[bold]{solved} of {len(answers)}[/] right in {seconds:.0f} seconds. An answer is given where the "
+        "chosen restart\ncame to rest on a board that keeps the rules; rating: guesses of a search program.",
         highlight=False,
     )

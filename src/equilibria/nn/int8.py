@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from equilibria.errors import EquilibriaError
 from equilibria.nn.linear import Linear
-from equilibria.nn.swiglu import SwiGLU
+from equilibria.nn.swiglu import SwiGLU, TokenMixer
 
 STEPS = 127  # of an int8 on either side of zero
 
@@ -79,7 +79,9 @@ class Int8Linear(nn.Module):
         return (result * largest).to(x.dtype).unflatten(0, x.shape[:-1])
 
 
-def round_to_int8(mixing: SwiGLU) -> None:
-    """Replace, in place, both maps of a SwiGLU over channels."""
-    for name in ("gate_up", "down"):
-        setattr(mixing, name, Int8Linear(getattr(mixing, name)))
+def round_to_int8(module: nn.Module) -> None:
+    """Replace, in place, the maps of every SwiGLU over channels; those over tokens are small and stay."""
+    for mixing in module.modules():
+        if isinstance(mixing, SwiGLU) and not isinstance(mixing, TokenMixer):
+            for name in ("gate_up", "down"):
+                setattr(mixing, name, Int8Linear(getattr(mixing, name)))

@@ -141,8 +141,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
 
         constant = deepcopy(self.blocks).to(self.compute_dtype).eval().requires_grad_(False)
         if int8:
-            for block in constant:
-                round_to_int8(block.channel_mixing)
+            round_to_int8(constant)
 
         def advance(
             streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates

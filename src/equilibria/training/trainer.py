@@ -132,7 +132,7 @@ class Training:
                 log.record(progress.step, facts | self.speed())
                 if due["evaluate"]:
                     clock = time.perf_counter()
-                    log.record(progress.step, {"held_out_exact": self.evaluate()})
+                    log.record(progress.step, self.evaluate())
                     progress.evaluation_seconds += time.perf_counter() - clock
                 if due["save"]:
                     self.save()
@@ -186,8 +186,8 @@ class Training:
             "steps_per_second": self.progress.step / max(self.progress.seconds, 1e-9),
         }
 
-    def evaluate(self) -> float:
-        """Exact accuracy of the averaged weights on held-out problems, at the trained depth and breadth 1.
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy of the averaged weights on held-out problems, at the trained depth and breadth 1.
 
         Where it is the best so far, the weights are kept as the run's best checkpoint.
         """
@@ -198,17 +198,20 @@ class Training:
         self.reasoner.eval()
         with self.average.applied(), self.rolling.as_recipe():
             chunks = Engine(self.reasoner).pools(problems.inputs, depths=(self.config.depth,), breadth=1)
-            right = 0
+            exact, tokens = 0, 0.0
             for part, (pool,) in chunks:
                 wanted = problems.labels[part]
-                right += int(((pool.answers[:, 0] == wanted) | (wanted == 0)).all(dim=1).sum())
-            accuracy = right / len(problems)
+                asked = wanted != 0
+                right = (pool.answers[:, 0] == wanted) & asked
+                exact += int((right | ~asked).all(dim=1).sum())
+                tokens += float((right.sum(dim=1) / asked.sum(dim=1).clamp(min=1)).sum())
+            accuracy = exact / len(problems)
             if self.progress.best is None or accuracy > self.progress.best:
                 self.progress.best, self.progress.best_step = accuracy, self.progress.step
                 if self.launch.is_main:
                     self.run.save_model("best", self.progress)
         self.reasoner.train()
-        return accuracy
+        return {"held_out_exact": accuracy, "held_out_tokens": tokens / len(problems)}
 
     def save(self) -> None:
         """The whole state first, then the averaged weights as a checkpoint anyone can load."""
