@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from equilibria.dynamics.halting import FixedDepth, LearnedHead
 from equilibria.dynamics.noise import NoiseSource, combine
 from equilibria.errors import RecipeError
-from equilibria.runs import read_splits
+from equilibria.runs import read_splits, train
 from equilibria.tasks import Problems
 from equilibria.training.average import ExponentialAverage
 from equilibria.training.carry import Batch, Carry
@@ -70,6 +70,12 @@ def test_a_curriculum_changes_cycles_and_depth_and_gives_them_back(rolling):
             assert len(batch.reasoner.updates) == 6
     assert updates == [2, 2, *[6] * 8]
     assert lives == [False, True, False, False, False, True, False, False, False, True]
+
+
+def test_a_run_stopped_in_a_stage_leaves_the_reasoner_of_the_recipe(tiny, tmp_path):
+    recipe = tiny("training.curriculum=[{until: 0.9, reasoner: {H_cycles: 1}}]")
+    stopped = train(recipe, out=tmp_path, device="cpu", quiet=True, minutes=1e-9)
+    assert len(stopped.reasoner.updates) == 6
 
 
 @pytest.mark.parametrize(

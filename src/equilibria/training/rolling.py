@@ -49,18 +49,25 @@ class RollingBatch:
         stage = stage_at(self.config.curriculum, step, self.config.steps)
         if stage is not self.stage or self._segment is None:
             self.stage = stage
-            self.reasoner.adjust(self._own | (stage.reasoner if stage else {}))
+            self._adjust(stage)
             self._segment = Replay(self._run, self.sampler.device, self.record)
         self._segment(*self.sampler.places(step))
+
+    def leave(self) -> None:
+        """Leave the reasoner as its recipe says, whatever the stage."""
+        self._adjust(None)
 
     @contextmanager
     def as_recipe(self) -> Iterator[None]:
         """Inside, the reasoner runs as its recipe says, whatever the stage."""
-        self.reasoner.adjust(self._own)
+        self._adjust(None)
         try:
             yield
         finally:
-            self.reasoner.adjust(self._own | (self.stage.reasoner if self.stage else {}))
+            self._adjust(self.stage)
+
+    def _adjust(self, stage: Stage | None) -> None:
+        self.reasoner.adjust(self._own | (stage.reasoner if stage else {}))
 
     def facts(self, totals: dict[str, float]) -> dict[str, float]:
         """Means per problem, and per problem that finished, of `totals` over all processes."""

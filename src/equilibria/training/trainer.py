@@ -150,6 +150,7 @@ class Training:
                 f"{progress.evaluation_seconds / 60:.1f} of evaluation"
             )
         self.average.store(self.average.shadow)
+        self.rolling.leave()
         self.reasoner.eval()
         return progress
 
