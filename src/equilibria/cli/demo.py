@@ -144,14 +144,14 @@ def _published_puzzles(console: Console) -> None:
         given = answer.valid and answer.settled
         right = bool((answer.tokens == puzzles.labels[place]).all())
         solved += given and right
-        verdict = "right" if given and right else "WRONG" if given else "unsettled: no answer"
+        verdict = "right" if given and right else "WRONG" if given else "unsettled"
         rating = "" if puzzles.ratings is None else f"{puzzles.ratings[place].item():.0f}"
         clues = sum(mark not in ".0" for mark in answer.problem)
         facts = (str(clues), rating, verdict, f"{answer.residual:.2f}", f"{answer.agreement:.2f}")
         table.add_row(f"{answer.problem[:18]}…", *facts)
     console.print(table)
     console.print(
-        f"[bold]{solved} of {len(answers)}[/] right in {seconds:.0f} seconds. An answer is given where the "
-        "chosen restart\ncame to rest on a board that keeps the rules; rating: guesses of a search program.",
+        f"[bold]{solved} of {len(answers)}[/] right in {seconds:.0f} seconds. An answer is given where "
+        "the chosen\nrestart came to rest on a board that keeps the rules; rating: guesses of a search.",
         highlight=False,
     )
