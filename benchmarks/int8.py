@@ -1,6 +1,8 @@
 """What rounding to int8 costs in accuracy: one reasoner, one set of problems, three ways to run it.
 
-python benchmarks/int8.py sudoku-9x9 --data path/to/test.csv --problems 512
+    python benchmarks/int8.py sudoku-9x9 --problems 512
+
+Where the recipe's problems are a folder, run it beside that folder, or name a file with `--data`.
 """
 
 from pathlib import Path
@@ -31,13 +33,15 @@ def solved(pipeline: eq.Pipeline, problems: eq.Problems, depth: int) -> torch.Te
 
 def main(
     reasoner: Annotated[str, typer.Argument(help="a shipped reasoner or a checkpoint folder")],
-    data: Annotated[Path | None, typer.Option(help="labelled problems; those held out, if left out")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="labelled problems; left out: those the recipe held out")
+    ] = None,
     problems: Annotated[int, typer.Option(min=CHUNK, help="the first so many, in whole chunks of 64")] = 512,
     depth: Annotated[int, typer.Option(help="iterations")] = 64,
 ) -> None:
     """Exact accuracy in float32, in bfloat16 frozen, and in int8."""
     first = eq.load(reasoner)
-    given = eq.held_out_problems(reasoner) if data is None else first.task.read(data)
+    given = eq.evaluation_problems(first, data)
     given = given[: min(problems, len(given)) // CHUNK * CHUNK]
     results: dict[str, torch.Tensor] = {}
     for name in ("fp32, eager", "bf16, frozen", "int8, frozen"):
