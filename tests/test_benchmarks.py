@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from equilibria.interop import our_name
+from equilibria.nn import int8
 from equilibria.recipes import load_recipe
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -105,7 +106,7 @@ def test_a_plain_sudoku_symmetry_keeps_solutions(scripts):
     ("script", "model", "paths"),
     [
         ("train_step", "maze", ["plain", "eager", "compiled"]),
-        ("solve", "sudoku", ["plain", "eager", "fast"]),
+        ("solve", "sudoku", ["plain", "eager", "fast", *(["int8"] if int8.available() else [])]),
     ],
 )
 def test_a_quick_run_writes_every_timing(tmp_path, script, model, paths):
