@@ -152,6 +152,6 @@ def _published_puzzles(console: Console) -> None:
     console.print(table)
     console.print(
         f"[bold]{solved} of {len(answers)}[/] right in {seconds:.0f} seconds. An answer is given where "
-        "the chosen\nrestart came to rest on a board that keeps the rules; rating: guesses of a search.",
+        "the chosen\nrestart came to rest on a board that keeps the rules; rating: search guesses.",
         highlight=False,
     )
