@@ -128,9 +128,10 @@ def start_from(reasoner: Reasoner[Any], recipe: Recipe, weights: str | Path, res
     try:
         reasoner.load_state_dict(content.weights)
     except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
         raise CheckpointError(
-            f"{weights}: its weights do not fit the recipe {recipe.name}; train its own recipe "
-            f"({weights}/{RECIPE}), or start without --weights: {error}"
+            f"{weights}: its weights do not fit the recipe {recipe.name} ({first}); train its own recipe "
+            f"({find_checkpoint(weights) / RECIPE}), or start without --weights"
         ) from error
     if not resume:
         return 0

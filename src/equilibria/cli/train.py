@@ -40,7 +40,9 @@ def train(
         recipe, overrides or [], out=out, resume=resume, weights=weights, minutes=max_minutes, device=device
     )
     folder = out or Path("runs") / pipeline.recipe.name
-    console.print(f"checkpoints: {folder / 'best'} and {folder / 'last'}", highlight=False, soft_wrap=True)
+    # A run stopped before its first evaluation has no best yet.
+    written = [str(folder / name) for name in ("best", "last") if (folder / name).is_dir()]
+    console.print(f"checkpoints: {' and '.join(written)}", highlight=False, soft_wrap=True)
 
 
 def _plan(plan: "eq.Plan") -> Table:

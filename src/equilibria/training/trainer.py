@@ -182,9 +182,10 @@ class Training:
 
     def speed(self) -> dict[str, float]:
         """The rates at which the run goes."""
+        progress = self.progress
         return {
             "lr": self.optimizers[-1].param_groups[0]["lr"],
-            "steps_per_second": self.progress.step / max(self.progress.seconds, 1e-9),
+            "steps_per_second": (progress.step - progress.restarted) / max(progress.seconds, 1e-9),
         }
 
     def evaluate(self) -> dict[str, float]:
