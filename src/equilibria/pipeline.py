@@ -192,7 +192,7 @@ class Pipeline:
         facts = {"code": code_version()} | (self.facts or {})
         dtype = torch.bfloat16 if self.recipe.training.keep == "bf16" else torch.float32
         state: dict[str, Tensor] = self.reasoner.state_dict()
-        weights = {name: weight.to(dtype) for name, weight in state.items()}
+        weights = {n: value.to(dtype) if value.is_floating_point() else value for n, value in state.items()}
         checkpoint.write_checkpoint(target, weights, self.recipe.to_yaml(), self.card, facts)
         return target
 
