@@ -1,10 +1,11 @@
 """`equilibria data`: make problems."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from yaml import YAMLError, safe_load
 
 import equilibria as eq
 from equilibria.cli.options import Seed
@@ -20,18 +21,53 @@ def _group() -> None:
 
 @app.command("make")
 def make(
-    task: Annotated[str, typer.Argument(help="The kind of problem, as in sudoku.")],
+    task: Annotated[str, typer.Argument(help="The kind of problem: sudoku, maze or permutations.")],
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="What the task can be told, as in size=11 or group=S5."),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 1000,
-    box: Annotated[str, typer.Option(help="Sudoku: rows x columns of a box; 2x3 makes 6x6 boards.")] = "3x3",
-    min_rating: Annotated[int, typer.Option(min=0, help="Least number of guesses a search needs.")] = 0,
+    box: Annotated[
+        str | None,
+        typer.Option(help="Sudoku: rows x columns of a box; 2x3 makes 6x6 boards. Without it 3x3."),
+    ] = None,
+    min_rating: Annotated[
+        int,
+        typer.Option(min=0, help="Least rating: guesses (sudoku), steps (maze), elements (permutations)."),
+    ] = 0,
     seed: Seed = 0,
 ) -> None:
-    """Make uniquely solvable, minimal problems with their answers and ratings."""
-    shape = box.lower().split("x")
-    if len(shape) != 2 or not all(part.isdigit() for part in shape):
-        raise EquilibriaError(f"--box '{box}': write rows x columns, as in 2x3")
-    maker = eq.load_task({"name": task, "box": [int(part) for part in shape]})
+    """Make distinct problems with their answers and ratings."""
+    maker = eq.load_task({"name": task} | _values(settings or []) | _shape(box))
     problems = maker.generate(count, seed=seed, min_rating=min_rating)
     maker.write(problems, out)
     Console().print(f"{len(problems):,} problems in {out}", highlight=False, soft_wrap=True)
+
+
+def _values(settings: list[str]) -> dict[str, Any]:
+    """`size=11` → {"size": 11}: values are YAML, as in a recipe."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise EquilibriaError(f"'{setting}': write KEY=VALUE, as in size=11")
+        if key in values or key == "name":
+            raise EquilibriaError(
+                f"'{setting}': {'the task is named already' if key == 'name' else 'given twice'}"
+            )
+        try:
+            values[key] = safe_load(value)
+        except YAMLError:
+            raise EquilibriaError(f"'{setting}': the value is not YAML; put it in quotes") from None
+    return values
+
+
+def _shape(box: str | None) -> dict[str, list[int]]:
+    """`2x3` → {"box": [2, 3]}."""
+    if box is None:
+        return {}
+    shape = box.lower().split("x")
+    if len(shape) != 2 or not all(part.isdigit() for part in shape):
+        raise EquilibriaError(f"--box '{box}': write rows x columns, as in 2x3")
+    return {"box": [int(part) for part in shape]}

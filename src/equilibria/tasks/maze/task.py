@@ -1,0 +1,183 @@
+"""Mazes as a task: square grids, read, written, generated, varied and checked (Maze-Hard, Maze-Unique)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from rich.text import Text
+from torch import Tensor
+
+from equilibria.errors import DataError
+from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.maze import rules
+from equilibria.tasks.maze.generator import Kind, generate_splits
+from equilibria.tasks.maze.grid import CHARACTERS, PATH, solved
+from equilibria.tasks.maze.render import render_maze
+from equilibria.tasks.maze.symmetry import symmetric
+from equilibria.tasks.maze.text import check, decode, infer_size, parse_mazes
+from equilibria.tasks.table import Rows, existing_file, header, read_rows
+
+
+class Maze(Task):
+    """Mark a shortest way from S to G with `o`: any, where there are several.
+
+    Walls are `#`, open cells spaces. The answer is the maze with the cells strictly between S and G marked.
+    """
+
+    name = "maze"
+
+    class Config(Task.Config):
+        """`size`: cells in a row; the other fields but the last say which mazes are generated.
+
+        `mode`: "perfect" (one way between any two cells) or "random" (each cell a wall with probability
+        `walls`, one shortest path if `unique`). `shortest`, `longest`: steps of the shortest path; by default
+        100 to 140 at size 30, and in proportion to the number of cells otherwise.
+
+        `symmetries`: vary training problems by turns and mirror images. Off, as published: where labels name
+        one of several shortest paths (Maze-Hard), their images name another by no rule that can be learned,
+        and FPRM's accuracy falls to about 5%. Where paths are unique there is no such conflict.
+        """
+
+        size: int = Field(default=30, ge=3)
+        mode: Literal["perfect", "random"] = "perfect"
+        walls: float = Field(default=0.37, ge=0, lt=1)
+        unique: bool = True
+        shortest: int | None = Field(default=None, ge=1)
+        longest: int | None = Field(default=None, ge=1)
+        symmetries: bool = False
+
+        @field_validator("longest")
+        @classmethod
+        def _in_order(cls, longest: int | None, others: ValidationInfo) -> int | None:
+            shortest = others.data.get("shortest")
+            if longest is not None and shortest is not None and shortest > longest:
+                raise ValueError(f"it must not be below shortest, {shortest}")
+            return longest
+
+    config: Config
+
+    def __init__(self, config: Config | None = None):
+        super().__init__(config)
+        self.size = self.config.size
+        self.draws = int(self.config.symmetries)
+
+    @classmethod
+    def for_text(cls, text: str) -> Self:
+        """The task whose mazes have the size of the first one in `text` (see `infer_size`)."""
+        return cls(cls.Config(size=infer_size(text)))
+
+    @property
+    def vocab_size(self) -> int:
+        return PATH + 1
+
+    @property
+    def board(self) -> tuple[int, int]:
+        return self.size, self.size
+
+    @property
+    def kind(self) -> Kind:
+        """The mazes that are generated."""
+        config, cells = self.config, self.size**2
+        longest = config.longest or max(config.shortest or 1, round(cells * 7 / 45))
+        shortest = config.shortest or min(longest, round(cells / 9))
+        return Kind(self.size, shortest, longest, config.mode == "perfect", config.walls, config.unique)
+
+    def parse(self, text: str, where: str = "input") -> Problems:
+        """The mazes of `text`: one-line strings or grids, any number of them (see `parse_mazes`)."""
+        mazes, _ = parse_mazes(text, self.size, where)
+        return Problems(torch.from_numpy(mazes), None, (where,) * len(mazes))
+
+    def read(self, path: str | Path, *, limit: int | None = None, labelled: bool = True) -> Problems:
+        """The mazes of a CSV table, whose answers are checked, or of a text file, for which a path is found.
+
+        At most the first `limit`. Raises DataError naming line and cell.
+        """
+        if limit is not None and limit < 1:
+            raise DataError(f"limit {limit}: read at least one maze")
+        path = existing_file(path)
+        if names := header(path):
+            chunks = read_rows(path, names, limit=limit, labelled=labelled)
+            parts = [self._problems(rows, str(path)) for rows in chunks]
+            if not parts:
+                raise DataError(f"{path} holds no maze: there is nothing below its header")
+            return Problems.concatenate(parts)
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        mazes = parse_mazes(text, self.size, str(path))[0][:limit]
+        labels = torch.from_numpy(np.stack([solved(maze, self.size) for maze in mazes])) if labelled else None
+        return Problems(torch.from_numpy(mazes), labels, (path.stem,) * len(mazes))
+
+    def _problems(self, rows: Rows, where: str) -> Problems:
+        """Tokens of some rows of a table, whose mazes and answers keep the rules."""
+        mazes = decode(rows.questions, rows.lines, self.size, where, "question")
+        check(mazes, rows.lines, self.size, where)
+        answers = None
+        if rows.answers is not None:
+            answers = decode(rows.answers, rows.lines, self.size, where, "answer")
+            for row in np.flatnonzero(~rules.valid(mazes, answers, self.size))[:1].tolist():
+                problem = rules.violations(mazes[row], answers[row], self.size)[0]
+                raise DataError(f"{where}, line {rows.lines[row]}: the answer is wrong: {problem}")
+        return Problems(
+            torch.from_numpy(mazes),
+            None if answers is None else torch.from_numpy(answers),
+            tuple(rows.sources),
+            None if rows.ratings is None else torch.from_numpy(rows.ratings),
+        )
+
+    def generate(self, count: int, *, seed: int, min_rating: float = 0) -> Problems:
+        """`count` distinct mazes whose shortest path takes at least `min_rating` steps; a rating is these."""
+        return self.generate_splits({"all": count}, seed=seed, min_rating=min_rating)["all"]
+
+    def generate_splits(
+        self, counts: Mapping[str, int], *, seed: int, min_rating: float = 0
+    ) -> dict[str, Problems]:
+        """Sets of generated mazes, none of which comes twice (see `generator.generate_splits`)."""
+        kind = self.kind
+        if min_rating > kind.longest:
+            raise DataError(
+                f"no maze is rated {min_rating:g}: a rating is the steps of the shortest path, here at most "
+                f"{kind.longest}; raise longest"
+            )
+        kind = replace(kind, shortest=max(kind.shortest, ceil(min_rating)))
+        splits = {}
+        for name, (mazes, answers) in generate_splits(counts, kind, seed=seed).items():
+            labels = torch.from_numpy(answers)
+            steps = (labels == PATH).sum(1) + 1
+            splits[name] = Problems(
+                torch.from_numpy(mazes), labels, ("generated",) * len(mazes), steps.float()
+            )
+        return splits
+
+    def overlap(self, train: Problems, held_out: Problems) -> str:
+        """How many held-out mazes are no turned or mirrored image of a training maze."""
+        images = [symmetric(train.inputs, torch.full((len(train),), which)).numpy() for which in range(8)]
+        known = {row.tobytes() for image in images for row in image}
+        new = sum(row.tobytes() not in known for row in held_out.inputs.numpy())
+        return f"{new:,} of {len(held_out):,} held-out mazes are no turned or mirrored training maze"
+
+    def augment(self, inputs: Tensor, labels: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Turned and mirrored mazes, one of eight ways a row, where the task's `symmetries` ask for them."""
+        if not self.draws:
+            return inputs, labels
+        which = (uniforms[:, 0] * 8).long()
+        return symmetric(inputs, which), symmetric(labels, which)
+
+    def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:
+        pairs = zip(inputs.cpu().numpy(), answers.cpu().numpy(), strict=True)
+        return [rules.violations(maze, answer, self.size) for maze, answer in pairs]
+
+    def valid(self, inputs: Tensor, answers: Tensor) -> Tensor:
+        right = rules.valid(inputs.cpu().numpy(), answers.cpu().numpy(), self.size)
+        return torch.from_numpy(right).to(answers.device)
+
+    def format(self, tokens: Tensor) -> str:
+        """One character a cell, `?` for a token that is none."""
+        return "".join(CHARACTERS[token] for token in tokens.tolist())
+
+    def render(self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None) -> Text:
+        answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
+        return render_maze(inputs.cpu().numpy(), answer, label, self.size)
