@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from equilibria.nn.attention import Attention
-from equilibria.nn.block import BlockStack, ReasoningBlock
+from equilibria.nn.block import ReasoningBlock
+from equilibria.nn.level import Level
 from equilibria.nn.heads import HaltHead
 from equilibria.nn.linear import Linear
 from equilibria.nn.norm import add_norm, rms_norm
@@ -150,7 +151,7 @@ def stack(mixing):
     def tokens():
         return TokenMixer(6, 8) if mixing == "mlp" else Attention(8, 2, SequenceRotary(6, 4))
 
-    return BlockStack(ReasoningBlock(tokens(), SwiGLU(8, 12)) for _ in range(2))
+    return Level(ReasoningBlock(tokens(), SwiGLU(8, 12)) for _ in range(2))
 
 
 @pytest.mark.parametrize("mixing", ["mlp", "attention"])

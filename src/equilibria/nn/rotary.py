@@ -28,9 +28,9 @@ class Rotary(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[batch, heads, tokens, head width]` → the same shape and dtype."""
-        full = x.float()
-        return (full * self.cos + self.turn(full) * self.sin).to(x.dtype)
+        """`[batch, heads, tokens, head width]` → the same shape and dtype; fewer tokens are the first ones."""
+        full, tokens = x.float(), x.shape[-2]
+        return (full * self.cos[:tokens] + self.turn(full) * self.sin[:tokens]).to(x.dtype)
 
     def turn(self, x: Tensor) -> Tensor:
         """The vector a quarter turn ahead, per rotated plane."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from equilibria.nn.convolution import SequenceConvolution
 from equilibria.nn.linear import Linear
 from equilibria.nn.norm import rms_norm
 
@@ -94,3 +95,18 @@ class TokenMixer(SwiGLU):
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, tokens, width]` → the same shape."""
         return self.down.from_left(self.gated(self.gate_up.from_left(x), -2))
+
+
+class ConvolutionalSwiGLU(SwiGLU):
+    """A SwiGLU whose product passes a short convolution over tokens and a second SiLU before `down` (URM).
+
+    With the published kernel of 2 every token sees itself and the one before it.
+    """
+
+    def __init__(self, size: int, inner: int, gate: Gate = "silu", *, kernel: int = 2) -> None:
+        super().__init__(size, inner, gate)
+        self.convolution = SequenceConvolution(inner, kernel, look_back=kernel // 2, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, tokens, size]` → the same shape."""
+        return self.down(F.silu(self.convolution(self.gated(self.gate_up(x), -1))))
