@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equilibria import checkpoint
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
+from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead
 from equilibria.errors import CheckpointError, DataError, EquilibriaError, RecipeError
 from equilibria.inference.budget import Budget
 from equilibria.inference.engine import Engine
@@ -101,13 +102,26 @@ class Pipeline:
     @cached_property
     def engine(self) -> Engine:
         """Runs the reasoner."""
-        return Engine(self.reasoner)
+        return Engine(self.reasoner, solver=self.recipe.solver)
 
     def budget(self, **changes: Any) -> Budget:
         """The recipe's budget with some of its fields changed; None leaves a field as it is."""
         own = self.recipe.inference
         known = {name: value for name, value in changes.items() if value is not None}
-        return replace(Budget(own.depth, own.breadth, tolerance=own.tolerance), **known)
+        if isinstance(known.get("halting"), str):
+            known["halting"] = self.halting(known["halting"])
+        return replace(Budget(own.depth, own.breadth, own.halting, tolerance=own.tolerance), **known)
+
+    def halting(self, name: str) -> Halting:
+        """A halting rule by name: "recipe", "fixed" or "learned".
+
+        Raises:
+            EquilibriaError: another word.
+        """
+        rules = {"recipe": self.recipe.inference.halting, "fixed": FixedDepth(), "learned": LearnedHead()}
+        if name not in rules:
+            raise EquilibriaError(f"halting must be one of {', '.join(rules)}, not {name!r}")
+        return rules[name]
 
     def problems(self, given: "str | Path | Iterable[str] | Problems") -> Problems:
         """Problems from what a user has: a file, text, a list of texts, or problems already read.
@@ -135,10 +149,11 @@ class Pipeline:
         read = self.problems(problems)
         for outcome in self.engine.solve(read.inputs, self.budget(**budget), seed=seed):
             given = read.inputs[outcome.index]
-            broken = self.task.violations(given[None], outcome.tokens[None])[0]
+            answer = outcome.tokens.masked_fill(given == 0, 0)  # a pad asks for nothing
+            broken = self.task.violations(given[None], answer[None])[0]
             yield Answer(
                 problem=self.task.format(given),
-                answer=self.task.format(outcome.tokens),
+                answer=self.task.format(answer),
                 valid=not broken,
                 violations=tuple(broken),
                 settled=outcome.settled,
@@ -147,7 +162,7 @@ class Pipeline:
                 halting_score=outcome.halting_score,
                 nfe=outcome.nfe,
                 agreement=outcome.agreement,
-                tokens=outcome.tokens,
+                tokens=answer,
             )
 
     def solve(
@@ -162,7 +177,7 @@ class Pipeline:
         *,
         depths: tuple[int, ...] = (16,),
         breadths: tuple[int, ...] = (1,),
-        halting: str = "fixed",
+        halting: str = "recipe",
         seed: int = 0,
         progress: Any = None,
     ) -> Evaluation:
@@ -172,7 +187,7 @@ class Pipeline:
             problems,
             depths=depths,
             breadths=breadths,
-            learned_halting=halting == "learned",
+            halting=self.halting(halting),
             seed=seed,
             progress=progress,
             context={

@@ -104,6 +104,7 @@ def train(
         folder=folder,
         identity=ready.identity(splits.train.fingerprint()),
         save_model=save_model,
+        solver=ready.solver,
         augment=ready.data.augment,
         resume=resume and weights is None,
         first_step=first_step,

@@ -8,6 +8,7 @@ import torch
 
 from equilibria.diagnostics.evaluation import evaluate
 from equilibria.diagnostics.metrics import auroc, interval, path_independence
+from equilibria.dynamics.halting import LearnedHead
 from equilibria.errors import DataError
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import ProblemShape
@@ -124,8 +125,8 @@ def test_one_source_and_no_ratings_leave_the_whole(engine, problems):
 
 
 def test_learned_halting_costs_what_was_run(engine, problems):
-    result = run(engine, problems, learned_halting=True)
-    ((_, (pool,)),) = engine.pools(problems.inputs, depths=(5,), breadth=4, learned_halting=True)
+    result = run(engine, problems, halting=LearnedHead())
+    ((_, (pool,)),) = engine.pools(problems.inputs, depths=(5,), breadth=4, halting=LearnedHead())
     spent = pool.evaluations.sum(dim=1).double().mean().item()
     assert result.row(5, 4, "average").nfe_mean == pytest.approx(spent)
     assert spent < 20

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.dynamics.halting import FixedDepth, LearnedHead, Signals
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.dynamics.relaxation import Relaxation
 from equilibria.dynamics.residual import distance
@@ -55,26 +55,32 @@ def test_distance_adds_up_in_float32():
 
 def test_a_fixed_depth_never_halts_and_learns_nothing():
     steps = torch.arange(5)
-    assert not FixedDepth().halts(torch.full((5,), 9.0), steps).any()
-    assert not FixedDepth().loss(None, torch.ones(5)).any()
+    signals = Signals(steps, halt_logit=torch.full((5,), 9.0), correct=torch.ones(5))
+    assert not FixedDepth().halts(signals, {})[0].any()
+    assert not FixedDepth().loss(signals, peek=None).any()
 
 
 def test_a_learned_head_halts_above_its_threshold():
     logits = torch.tensor([-1.0, 0.0, 0.1, 3.0])
-    assert LearnedHead().halts(logits, torch.ones(4)).tolist() == [False, False, True, True]
-    assert LearnedHead(threshold=1.0).halts(logits, torch.ones(4)).tolist() == [False, False, False, True]
+    signals = Signals(torch.ones(4), halt_logit=logits)
+    assert LearnedHead().halts(signals, {})[0].tolist() == [False, False, True, True]
+    assert LearnedHead(threshold=1.0).halts(signals, {})[0].tolist() == [False, False, False, True]
+    assert not LearnedHead(acts=False).halts(signals, {})[0].any()
 
 
 def test_a_learned_head_needs_a_head():
-    for ask in (LearnedHead().halts, LearnedHead().loss):
-        with pytest.raises(TypeError, match="no halting head"):
-            ask(None, torch.ones(2))
+    signals = Signals(torch.ones(2), correct=torch.ones(2))
+    with pytest.raises(TypeError, match="needs a halting head"):
+        LearnedHead().halts(signals, {})
+    with pytest.raises(TypeError, match="needs a halting head"):
+        LearnedHead().loss(signals, peek=None)
 
 
 def test_the_halting_loss_is_weighted_cross_entropy_with_being_right():
     logit = torch.tensor([2.0, 2.0, -1.0], requires_grad=True)
     right = torch.tensor([True, False, False])
-    loss = LearnedHead(weight=0.25).loss(logit, right)
+    signals = Signals(torch.ones(3), halt_logit=logit, correct=right)
+    loss = LearnedHead(weight=0.25).loss(signals, peek=None)
     chance = torch.sigmoid(logit)
     torch.testing.assert_close(loss, -0.25 * torch.where(right, chance, 1 - chance).log())
     (gradient,) = torch.autograd.grad(loss.sum(), logit)

@@ -5,11 +5,13 @@ import torch
 from equilibria.distributions import truncated_normal
 from equilibria.dynamics.halting import LearnedHead
 from equilibria.dynamics.noise import NoiseSource
+from equilibria.dynamics.solvers import Picard
 from equilibria.interop import from_published
 from equilibria.training.adam_atan2 import AdamAtan2
-from equilibria.training.carry import Batch, Carry
+from equilibria.training.carry import Batch, Carry, fresh_memory
 from equilibria.training.losses import answer_loss, token_loss
-from equilibria.training.segment import SegmentedOnline, Supervision, run_segment
+from equilibria.training.schedules import SegmentedOnline
+from equilibria.training.segment import Supervision, run_segment
 from equilibria.training.sign_sgd import SparseSignSGD
 
 
@@ -71,7 +73,9 @@ def test_act_carry(golden, agree, monkeypatch):
     case = golden("eqr_act_carry")
     depth, exploration = case.config["halt_max_steps"], case.config["halt_exploration_prob"]
     reasoner = from_published("eqr", case.config, case.group("weights/"))
-    carry = Carry.free(reasoner, case.config["batch_size"], torch.device("cpu"))
+    halting = LearnedHead(exploration=exploration)
+    rows = case.config["batch_size"]
+    carry = Carry.free(reasoner, Picard(), halting, rows, torch.device("cpu"))
     for call in range(1, case.facts["calls"] + 1):
         given, expected = case.group(f"in/step{call}/"), case.group(f"out/step{call}/")
         assert torch.equal(carry.halted, expected["halted_before"])
@@ -82,8 +86,7 @@ def test_act_carry(golden, agree, monkeypatch):
         zeros = torch.zeros(len(uniform), dtype=torch.int64)
         arriving = Batch(given["inputs"].long(), given["labels"].long(), zeros, zeros)
         fresh = torch.stack([given["z_H_reset"], given["z_L_reset"]], dim=1)
-        carry = carry.refill(arriving, fresh)
-        halting = LearnedHead(exploration=exploration)
+        carry = carry.refill(arriving, fresh, fresh_memory(Picard(), halting, fresh))
         segment = run_segment(reasoner, carry, Supervision(SegmentedOnline(), halting, depth))
         carry = segment.carry
         # The next call resets halted rows in place, and the file was written after it: compare the others.

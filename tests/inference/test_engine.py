@@ -36,7 +36,11 @@ def boards():
 
 def pool(reasoner, boards, *, depth=6, breadth=3, learned=False, memory=None, seed=0):
     pools = Engine(reasoner, memory).pools(
-        boards, depths=(depth,), breadth=breadth, learned_halting=learned, seed=seed
+        boards,
+        depths=(depth,),
+        breadth=breadth,
+        halting=LearnedHead() if learned else FixedDepth(),
+        seed=seed,
     )
     return Pool.concatenate([pool for _, (pool,) in pools])
 
@@ -166,9 +170,9 @@ def test_looks_after_every_row_has_halted_are_the_last_one(reasoner, boards):
     assert looks[1].halted.all()
 
 
-@pytest.mark.parametrize("halting", ["fixed", "learned"])
+@pytest.mark.parametrize("halting", [FixedDepth(), LearnedHead()])
 def test_an_outcome_says_what_it_cost_and_how_settled_it_is(reasoner, boards, halting):
-    expected = pool(reasoner, boards, learned=halting == "learned")
+    expected = pool(reasoner, boards, learned=halting == LearnedHead())
     tolerance = expected.residual.min(dim=1).values.median().item() / math.sqrt(2 * 16 * 8) * (1 + 1e-6)
     budget = Budget(depth=6, breadth=3, halting=halting, tolerance=tolerance)
     outcomes = list(Engine(reasoner).solve(boards, budget))
@@ -184,7 +188,7 @@ def test_an_outcome_says_what_it_cost_and_how_settled_it_is(reasoner, boards, ha
         same = (expected.answers[place] == outcome.tokens).all(dim=-1).double().mean().item()
         assert outcome.agreement == pytest.approx(same)
         assert outcome.halting_score == pytest.approx(torch.sigmoid(expected.halt_logit[place, best]).item())
-    assert halting == "learned" or sum(outcome.settled for outcome in outcomes) == 6
+    assert halting == LearnedHead() or sum(outcome.settled for outcome in outcomes) == 6
 
 
 def test_a_look_can_be_cut_and_joined_by_problem(reasoner, boards):

@@ -88,7 +88,7 @@ def test_the_majority_is_the_answer_given_most_often_and_first(answers):
         ({"depth": 0}, "depth must be a whole number from 1 up, not 0"),
         ({"breadth": -2}, "breadth must be a whole number from 1 up, not -2"),
         ({"depth": 2.0}, "depth must be a whole number"),
-        ({"halting": "never"}, "halting must be 'fixed' or 'learned', not 'never'"),
+        ({"halting": "never"}, "halting must be a rule such as FixedDepth\\(\\), not 'never'"),
         ({"selection": "best"}, "selection must be one of convergence, .*, not 'best'"),
         ({"tolerance": 0.0}, "tolerance must be positive"),
         ({"tolerance": NAN}, "tolerance must be positive"),

@@ -16,7 +16,7 @@ from equilibria.recipes import parse_recipe
 
 
 def test_families_are_the_files_of_the_folder():
-    assert families() == ["feedforward", "recursive"]
+    assert families() == ["attractor", "deq", "feedforward", "fprm", "hrm", "looped", "recursive", "urm"]
     assert family("recursive") is RecursiveReasoner
     assert family("equilibria.reasoners.feedforward") is FeedForwardReasoner
 
@@ -24,11 +24,11 @@ def test_families_are_the_files_of_the_folder():
 def test_an_unknown_family_names_the_nearest():
     with pytest.raises(RecipeError, match="unknown family 'recursiv'; did you mean 'recursive'"):
         family("recursiv")
-    with pytest.raises(RecipeError, match="there are: feedforward, recursive"):
+    with pytest.raises(RecipeError, match="there are: attractor, deq, feedforward"):
         family("zzz")
 
 
-@pytest.mark.parametrize("shared", ["interface", "blocks"])
+@pytest.mark.parametrize("shared", ["interface", "blocks", "single_level", "initial", "advance"])
 def test_what_families_share_is_no_family(shared):
     with pytest.raises(RecipeError, match="unknown family"):
         family(shared)

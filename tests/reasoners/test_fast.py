@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from equilibria.dynamics.halting import LearnedHead
+from equilibria.dynamics.halting import LearnedHead, Signals
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.interop import our_name
 from equilibria.nn import int8
@@ -103,7 +103,8 @@ def our_segment(model, dtype):
     prediction = reasoner.decode(reasoner.iterate(state.to(dtype), condition).state, condition)
     answer = answer_loss(prediction.logits, targets, "stablemax").sum()
     correct = is_correct(prediction.logits, targets)
-    loss = answer + LearnedHead(weight=0.5).loss(prediction.halt_logit, correct).sum()
+    signals = Signals(torch.ones(len(correct)), halt_logit=prediction.halt_logit, correct=correct)
+    loss = answer + LearnedHead(weight=0.5).loss(signals, peek=None).sum()
     loss.backward()
     return loss.detach(), {name: weight.grad for name, weight in reasoner.named_parameters()}
 

@@ -44,8 +44,14 @@ TINY = (
 
 @pytest.fixture
 def tiny() -> Callable[..., Recipe]:
-    """The recipe, with overrides on top."""
-    return lambda *overrides: load_recipe("eqr-sudoku6-cpu", [*TINY, *overrides])
+    """The recipe, with overrides on top; another halting rule starts from its own defaults."""
+
+    def build(*overrides: str) -> Recipe:
+        other = any(override.startswith("training.halting.rule=") for override in overrides)
+        ground = [entry for entry in TINY if not (other and entry.startswith("training.halting."))]
+        return load_recipe("eqr-sudoku6-cpu", [*ground, *overrides])
+
+    return build
 
 
 @pytest.fixture

@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.dynamics.solvers import Picard
 from equilibria.tasks import load_task
 from equilibria.tasks.interface import Problems
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.losses import IGNORE
 from equilibria.training.rolling import backward
 from equilibria.training.sampler import Sampler
-from equilibria.training.segment import SegmentedOnline, Supervision, run_segment
+from equilibria.training.schedules import SegmentedOnline
+from equilibria.training.segment import Supervision, run_segment
 
 SUDOKU = load_task({"name": "sudoku", "box": [2, 2]})
 PLACES = torch.tensor([64, 16, 4, 1])
@@ -121,17 +123,21 @@ def reasoner(tiny):
     return tiny().build_reasoner(SUDOKU)
 
 
+def free_carry(reasoner, rows):
+    return Carry.free(reasoner, Picard(), LearnedHead(), rows, torch.device("cpu"))
+
+
 def filled(reasoner, rows=6, first=0):
     batch = sampler(50, rows, seed=first).at(0)
-    carry = Carry.free(reasoner, rows, torch.device("cpu"))
-    return carry.refill(batch, torch.randn(rows, *reasoner.state_shape))
+    carry = free_carry(reasoner, rows)
+    return carry.refill(batch, torch.randn(rows, *reasoner.state_shape), {})
 
 
 def test_a_free_carry_takes_everything_that_arrives(reasoner):
     batch, fresh = sampler(50, 6).at(0), torch.randn(6, *reasoner.state_shape)
-    free = Carry.free(reasoner, 6, torch.device("cpu"))
+    free = free_carry(reasoner, 6)
     assert free.halted.all()
-    carry = free.refill(batch, fresh)
+    carry = free.refill(batch, fresh, {})
     assert torch.equal(carry.state, fresh)
     assert torch.equal(carry.batch.inputs, batch.inputs)
     assert not carry.halted.any()
@@ -140,10 +146,10 @@ def test_a_free_carry_takes_everything_that_arrives(reasoner):
 
 def test_halted_rows_take_what_arrives_at_their_place_and_others_keep_theirs(reasoner):
     halted = torch.tensor([True, False, False, True, False, True])
-    before = filled(reasoner).next(torch.randn(6, *reasoner.state_shape), halted)
-    before = before.next(before.state, halted)
+    before = filled(reasoner).next(torch.randn(6, *reasoner.state_shape), {}, halted)
+    before = before.next(before.state, {}, halted)
     arriving, fresh = sampler(50, 6, seed=9).at(0), torch.randn(6, *reasoner.state_shape)
-    after = before.refill(arriving, fresh)
+    after = before.refill(arriving, fresh, {})
     assert torch.equal(after.state[halted], fresh[halted])
     assert torch.equal(after.state[~halted], before.state[~halted])
     for name in ("inputs", "targets", "keys", "identifiers"):
@@ -195,7 +201,7 @@ def test_rows_without_targets_are_not_counted(reasoner):
     blank = Batch(carry.batch.inputs, nothing, carry.batch.keys, carry.steps)
     segment = run_segment(
         reasoner,
-        Carry(carry.state, carry.steps, carry.halted, blank),
+        Carry(carry.state, carry.steps, carry.halted, blank, {}),
         Supervision(SegmentedOnline(), FixedDepth(), 1, "softmax"),
     )
     assert segment.metrics["finished"] == 0

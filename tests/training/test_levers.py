@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from equilibria.dynamics.halting import FixedDepth, LearnedHead
 from equilibria.dynamics.noise import NoiseSource, combine
+from equilibria.dynamics.solvers import Picard
 from equilibria.errors import RecipeError
 from equilibria.runs import read_splits, train
 from equilibria.tasks import Problems
@@ -15,7 +16,8 @@ from equilibria.training.curriculum import Stage, stage_at
 from equilibria.training.losses import IGNORE, answer_loss, token_loss
 from equilibria.training.rolling import RollingBatch, candidates
 from equilibria.training.sampler import MOST_GIVEN, Sampler, give_away
-from equilibria.training.segment import SegmentedOnline, Supervision, run_segment
+from equilibria.training.schedules import SegmentedOnline
+from equilibria.training.segment import Supervision, run_segment
 
 
 @pytest.fixture
@@ -145,7 +147,8 @@ def test_the_winner_alone_is_learned_from_and_all_candidates_go_on(tiny):
     arriving = Batch(problems.inputs.long(), problems.labels.long(), keys, torch.zeros_like(keys))
     batch = candidates(arriving, 3)
     state = reasoner.initial_state(reasoner.encode(batch.inputs), NoiseSource(batch.keys))
-    carry = Carry.free(reasoner, 12, torch.device("cpu")).refill(batch, state)
+    carry = Carry.free(reasoner, Picard(), LearnedHead(), 12, torch.device("cpu"))
+    carry = carry.refill(batch, state, {})
     supervision = Supervision(SegmentedOnline(), LearnedHead(), 4, candidates=3)
     segment = run_segment(reasoner, carry, supervision)
     segment.loss.backward()
@@ -212,6 +215,6 @@ def test_a_segment_of_candidates_has_no_gradient_but_the_winners(tiny, halting):
     recipe = tiny("training.candidates=2")
     task = recipe.build_task()
     reasoner = recipe.build_reasoner(task)
-    carry = Carry.free(reasoner, 8, torch.device("cpu"))
+    carry = Carry.free(reasoner, Picard(), halting, 8, torch.device("cpu"))
     segment = run_segment(reasoner, carry, Supervision(SegmentedOnline(), halting, 4, candidates=2))
     assert not segment.carry.state.requires_grad

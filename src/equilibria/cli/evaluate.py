@@ -38,7 +38,9 @@ def evaluate(
     ] = None,
     depth: Annotated[str, typer.Option(help="Depths, as in 1,4,16.")] = "16",
     breadth: Annotated[str, typer.Option(help="Breadths, as in 1,8.")] = "1",
-    halting: Annotated[str, typer.Option(help="fixed, or learned: the halting head may stop.")] = "fixed",
+    halting: Annotated[
+        str, typer.Option(help="recipe: as it says; fixed: full depth; learned: the halting head may stop.")
+    ] = "recipe",
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="Activations: fp32 or bf16.")] = "fp32",

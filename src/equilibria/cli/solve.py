@@ -25,7 +25,9 @@ def solve(
     reasoner: With = None,
     depth: Annotated[int | None, typer.Option(help="Iterations per trajectory.")] = None,
     breadth: Annotated[int | None, typer.Option(help="Restarts per problem.")] = None,
-    halting: Annotated[str, typer.Option(help="fixed, or learned: the halting head may stop.")] = "fixed",
+    halting: Annotated[
+        str, typer.Option(help="recipe: as it says; fixed: full depth; learned: the halting head may stop.")
+    ] = "recipe",
     selection: Annotated[
         str, typer.Option(help="convergence, logit-convergence, majority or halting.")
     ] = "convergence",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from equilibria.diagnostics.metrics import auroc, averaged, interval, pass_at, path_independence
+from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import DataError
 from equilibria.inference.engine import Engine
 from equilibria.inference.pool import Pool
@@ -81,7 +82,7 @@ def evaluate(
     *,
     depths: tuple[int, ...],
     breadths: tuple[int, ...],
-    learned_halting: bool = False,
+    halting: Halting = FixedDepth(),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     context: dict[str, Any] | None = None,
@@ -95,7 +96,7 @@ def evaluate(
         problems: labelled problems.
         depths: the depths to report.
         breadths: the breadths to report.
-        learned_halting: let the halting head end trajectories.
+        halting: ends trajectories early, or does not.
         seed: of all draws.
         progress: called with problems done and problems in all.
         context: kept with the result.
@@ -108,9 +109,7 @@ def evaluate(
     depths, breadths = tuple(sorted(set(depths))), tuple(sorted(set(breadths)))
     parts: list[list[Pool]] = [[] for _ in depths]
     started = time.perf_counter()
-    chunks = engine.pools(
-        problems.inputs, depths=depths, breadth=breadths[-1], learned_halting=learned_halting, seed=seed
-    )
+    chunks = engine.pools(problems.inputs, depths=depths, breadth=breadths[-1], halting=halting, seed=seed)
     for part, pools in chunks:
         for place, pool in enumerate(pools):
             parts[place].append(pool)
@@ -150,7 +149,8 @@ def evaluate(
         "problems": len(problems),
         "data_sha256": problems.fingerprint(),
         "seed": seed,
-        "halting": "learned" if learned_halting else "fixed",
+        "halting": halting.rule,
+        "solver": engine.solver.name,
         "device": str(next(engine.reasoner.parameters()).device),
         "dtype": str(engine.reasoner.compute_dtype).removeprefix("torch."),
         "torch": torch.__version__,

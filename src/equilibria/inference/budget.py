@@ -1,12 +1,10 @@
 """How much compute a problem may cost, and how the restarts are turned into one answer."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import EquilibriaError
 from equilibria.inference.selection import SELECTIONS, Selection
-
-Halting = Literal["fixed", "learned"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Budget:
     Attributes:
         depth: D, most iterations of one trajectory.
         breadth: B, independent restarts per problem.
-        halting: "fixed" runs every trajectory to its depth; "learned" lets the halting head stop it.
+        halting: which rule may stop a trajectory before its depth is spent.
         selection: which restart answers (see `selection`).
         tolerance: a trajectory is settled when its residual, as the root-mean-square change of a state
             element per iteration averaged over the last three, is at most this. Path noise sets a floor.
@@ -24,7 +22,7 @@ class Budget:
 
     depth: int = 16
     breadth: int = 1
-    halting: Halting = "fixed"
+    halting: Halting = FixedDepth()
     selection: Selection = "convergence"
     tolerance: float = 0.05
 
@@ -33,8 +31,8 @@ class Budget:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise EquilibriaError(f"{name} must be a whole number from 1 up, not {value!r}")
-        if self.halting not in ("fixed", "learned"):
-            raise EquilibriaError(f"halting must be 'fixed' or 'learned', not {self.halting!r}")
+        if not isinstance(self.halting, Halting):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise EquilibriaError(f"halting must be a rule such as FixedDepth(), not {self.halting!r}")
         if self.selection not in SELECTIONS:
             raise EquilibriaError(f"selection must be one of {', '.join(SELECTIONS)}, not {self.selection!r}")
         if not self.tolerance > 0:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.dynamics.halting import FixedDepth, Halting
+from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.inference.budget import Budget
 from equilibria.inference.pool import Pool, run_pool
 from equilibria.inference.selection import SELECTIONS, agreement
@@ -50,10 +51,12 @@ class Engine:
     Args:
         reasoner: the map, already on its device.
         memory: bytes that one chunk of trajectories may take; None: 32 MiB on a CPU, 4 GiB elsewhere.
+        solver: how the map is iterated.
     """
 
-    def __init__(self, reasoner: Reasoner[Any], memory: int | None = None) -> None:
+    def __init__(self, reasoner: Reasoner[Any], memory: int | None = None, solver: Solver = Picard()) -> None:
         self.reasoner = reasoner
+        self.solver = solver
         # On a CPU a chunk should fit the last-level cache: larger ones run up to 2.5 times slower.
         on_cpu = next(reasoner.parameters()).device.type == "cpu"
         self.memory = memory or (1 << 25 if on_cpu else 1 << 32)
@@ -74,7 +77,7 @@ class Engine:
         *,
         depths: tuple[int, ...],
         breadth: int,
-        learned_halting: bool = False,
+        halting: Halting = FixedDepth(),
         seed: int = 0,
         identifiers: Tensor | None = None,
     ) -> Iterator[tuple[slice, list[Pool]]]:
@@ -82,7 +85,6 @@ class Engine:
         limit = self.reasoner.max_depth
         if limit is not None:
             depths = tuple(min(depth, limit) for depth in depths)
-        halting = LearnedHead() if learned_halting else FixedDepth()
         rows = self.rows_per_chunk()
         size, restarts = max(1, rows // breadth), min(rows, breadth)
         unique = tuple(sorted(set(depths)))
@@ -96,6 +98,7 @@ class Engine:
                     breadth=min(restarts, breadth - first),
                     first_restart=first,
                     halting=halting,
+                    solver=self.solver,
                     seed=seed,
                     identifiers=None if identifiers is None else identifiers[part],
                 )
@@ -114,7 +117,7 @@ class Engine:
             tokens,
             depths=(budget.depth,),
             breadth=budget.breadth,
-            learned_halting=budget.halting == "learned",
+            halting=budget.halting,
             seed=seed,
             identifiers=identifiers,
         )

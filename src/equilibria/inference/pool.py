@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.dynamics.halting import Halting
 from equilibria.dynamics.noise import NoiseSource, fingerprint
-from equilibria.reasoners.interface import Prediction, Reasoner
+from equilibria.dynamics.solvers import Picard, Solver
+from equilibria.reasoners.advance import Position, Rollout
+from equilibria.reasoners.interface import Prediction, Reasoner, Step
 
 WINDOW = 3
 """L: how many last iterations a convergence score averages over (EqR App. D.3)."""
@@ -24,7 +26,7 @@ class Pool:
         logit_change: mean over those iterations and all tokens of the Euclidean change of a token's
             logits: the score of the published evaluator. NaN after a single iteration.
         halt_logit: the halting head's score of the answer, NaN where there is no head.
-        evaluations: iterations actually run.
+        evaluations: applications of f actually run.
         halted: whether a halting rule ended the trajectory.
     """
 
@@ -61,7 +63,8 @@ def run_pool(
     *,
     depths: tuple[int, ...],
     breadth: int,
-    halting: FixedDepth | LearnedHead,
+    halting: Halting,
+    solver: Solver = Picard(),
     seed: int = 0,
     first_restart: int = 0,
     identifiers: Tensor | None = None,
@@ -76,6 +79,7 @@ def run_pool(
         depths: ascending; the pools come in this order.
         breadth: restarts per problem.
         halting: ends a trajectory early, or does not.
+        solver: how the map is iterated.
         seed: of all draws.
         first_restart: number of the first restart, where they are run in parts.
         identifiers: `[problems]` puzzle identities.
@@ -89,6 +93,7 @@ def run_pool(
         identifiers = identifiers.to(device).repeat_interleave(breadth, dim=0)
     condition = reasoner.encode(rows, identifiers)
     state = reasoner.initial_state(condition, source)
+    position, remembered = Position(state, solver.init(state)), halting.init(count, device)
 
     ends = _Ends(count, tokens.shape[1], device)
     alive = torch.arange(count, device=device)
@@ -96,19 +101,27 @@ def run_pool(
     pools: list[Pool] = []
     for k in range(depths[-1]):
         if len(alive):
-            step = reasoner.iterate(state, condition, noise=source.at(k))
-            prediction = reasoner.decode(step.state, condition)
-            ends.record(alive, k, step.residual, prediction, logits, step.evaluations)
-            halted = halting.halts(prediction.halt_logit, ends.evaluations[alive])
+            advance = Rollout(reasoner, solver, condition, source, k)(position)
+            step, position = advance.step, advance.position
+            prediction = reasoner.decode(position.state, condition)
+            ends.record(alive, k, step, prediction, logits)
+            steps = torch.full_like(alive, k + 1)
+            halted, remembered = halting.halts(advance.signals(prediction, steps), remembered)
             ends.halted[alive] = halted
-            state, logits = step.state, prediction.logits
+            logits = prediction.logits
             if halted.any():
                 going = (~halted).nonzero().squeeze(1)
-                alive, state, logits = alive[going], state[going], logits[going]
+                alive, logits = alive[going], logits[going]
+                position = Position(position.state[going], _rows(position.memory, going))
+                remembered = _rows(remembered, going)
                 condition, source = condition.rows(going), NoiseSource(source.keys[going])
         if k + 1 in depths:
             pools.append(ends.pool(problems, breadth))
     return pools
+
+
+def _rows(memory: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
+    return {name: value[index] for name, value in memory.items()}
 
 
 class _Ends:
@@ -122,24 +135,16 @@ class _Ends:
         self.evaluations = torch.zeros(rows, dtype=torch.int64, device=device)
         self.halted = torch.zeros(rows, dtype=torch.bool, device=device)
 
-    def record(
-        self,
-        rows: Tensor,
-        k: int,
-        residual: Tensor,
-        prediction: Prediction,
-        before: Tensor | None,
-        evaluations: int,
-    ) -> None:
+    def record(self, rows: Tensor, k: int, step: Step, prediction: Prediction, before: Tensor | None) -> None:
         """Take in iteration `k` of some rows; `before` are their logits one iteration earlier."""
         self.answers[rows] = prediction.logits.argmax(dim=-1).to(torch.uint8)
-        self.residuals[rows, k % WINDOW] = residual
+        self.residuals[rows, k % WINDOW] = step.residual
         if before is not None:
             change = torch.linalg.vector_norm((prediction.logits - before).float(), dim=-1).mean(dim=1)
             self.changes[rows, k % WINDOW] = change
         if prediction.halt_logit is not None:
             self.halt_logit[rows] = prediction.halt_logit
-        self.evaluations[rows] += evaluations
+        self.evaluations[rows] += step.evaluations
 
     def pool(self, problems: int, restarts: int) -> Pool:
         """The ends as they stand, by problem and restart."""

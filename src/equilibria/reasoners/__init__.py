@@ -32,7 +32,7 @@ __all__ = [
 
 def families() -> list[str]:
     """Names of the families in this package: its files, less what they share."""
-    shared = {"interface", "blocks"}
+    shared = {"interface", "blocks", "single_level", "initial", "advance"}
     return sorted({module.name for module in pkgutil.iter_modules(__path__)} - shared)
 
 

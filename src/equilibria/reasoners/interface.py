@@ -63,13 +63,14 @@ class Step:
     Attributes:
         state: `[batch, streams, tokens, width]`.
         residual: `‖z_{k+1} − z_k‖₂` per sample, float32 `[batch]`, detached.
-        evaluations: applications of f this step cost: 1 unless an inner solve ran.
+        evaluations: what this step cost: 1 application of f, or, where an inner solve ran, the applications
+            of the map it solved, per sample `[batch]`.
         penalty: a regularisation term to add to the loss, or None.
     """
 
     state: Tensor
     residual: Tensor
-    evaluations: int = 1
+    evaluations: int | Tensor = 1
     penalty: Tensor | None = None
 
 
@@ -180,6 +181,11 @@ class Reasoner(nn.Module, ABC, Generic[C]):
     def state_shape(self) -> tuple[int, int, int]:
         """(streams, tokens with prefix, width) of a state."""
 
+    @property
+    def learns_initial_state(self) -> bool:
+        """Whether gradient should flow into `initial_state`: training then calls it again for fresh rows."""
+        return False
+
     def identity_parameters(self) -> list[nn.Parameter]:
         """Puzzle-identity tables: trained by sparse sign-SGD, not averaged, not counted."""
         return []
@@ -188,6 +194,10 @@ class Reasoner(nn.Module, ABC, Generic[C]):
         """Every other trainable parameter, in a fixed order."""
         tables = {id(table) for table in self.identity_parameters()}
         return [weight for weight in self.parameters() if weight.requires_grad and id(weight) not in tables]
+
+    def undecayed_parameters(self) -> list[nn.Parameter]:
+        """Dense parameters that weight decay leaves alone: numbers for which zero means nothing."""
+        return []
 
     def parameter_count(self) -> int:
         """Number of trainable numbers, identity tables left out (as the papers count)."""

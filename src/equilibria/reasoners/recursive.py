@@ -6,28 +6,32 @@ problem, then the slow stream z_H once under the fast one; this cycle is repeate
 λ = β = 0 make it TRM, with an optional prefix that carries the puzzle's identity.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
-from pydantic import Field, PositiveInt
-from torch import Tensor
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
 
 from equilibria.distributions import truncated_normal
 from equilibria.dynamics.noise import DeferredNormal, NoiseSource, normal
 from equilibria.dynamics.relaxation import Relaxation
 from equilibria.dynamics.residual import distance
 from equilibria.nn.int8 import round_to_int8
+from equilibria.nn.level import Level, Module
+from equilibria.nn.linear import Linear
 from equilibria.reasoners.blocks import BlockConfig, BlockReasoner
+from equilibria.reasoners.initial import draw_states
 from equilibria.reasoners.interface import Condition, Noise, ProblemShape, Step
 
 SLOW, FAST = 0, 1  # streams of the state; the slow one is decoded
-_INITIAL_STREAM = 1 << 20  # draws of initial states, far from the update numbers that key path noise
 
 
 class RecursiveConfig(BlockConfig):
@@ -41,14 +45,26 @@ class RecursiveConfig(BlockConfig):
     """n: fast updates in one slow cycle."""
     tracked: PositiveInt | None = None
     """Trailing module updates that carry gradient; None: the last slow cycle, n + 1."""
-    initial: Literal["gaussian", "fixed"] = "gaussian"
-    """Random per trajectory (EqR's RI), or one fixed vector for all tokens and rows (TRM)."""
+    initial: Literal["gaussian", "fixed", "learned"] = "gaussian"
+    """Random per trajectory (EqR's RI), one fixed vector for all tokens and rows (TRM), or predicted from
+    the problem by a two-layer network g_φ (EqR Tab. 10)."""
     sigma_H: float = Field(default=1.0, ge=0)
     sigma_L: float = Field(default=1.0, ge=0)
     damping: float = Field(default=0.05, ge=0, lt=1)
     """λ of EqR Eq. 2: the weight of the old state."""
     noise: float = Field(default=0.01, ge=0)
     """β of EqR Eq. 2: the standard deviation of the path noise."""
+    noise_learned: bool = False
+    """Learn β, one a channel, from `noise` on (EqR Tab. 12)."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RecursiveConfig":
+        updates = self.H_cycles * (self.L_cycles + 1)
+        if self.initial == "learned" and (self.tracked or self.L_cycles + 1) < updates:
+            raise ValueError(f"initial: learned is out of reach of gradients; set tracked: {updates} (all)")
+        if self.noise_learned and not self.noise:
+            raise ValueError("noise_learned: noise must be positive to start from")
+        return self
 
 
 @dataclass(frozen=True)
@@ -67,44 +83,53 @@ class Update:
         return reduce(add, terms) if terms else None
 
 
-Module = Callable[[Tensor], Tensor]
 Updates = tuple[Update, ...]
+Modules = Sequence[Module]
 Draw = Tensor | DeferredNormal
 
 
-def schedule(config: RecursiveConfig) -> Updates:
-    """All module updates of one iteration: T times n fast ones and a slow one.
-
-    A single stream plays both parts, and its slow update has nothing injected (TRM's single-z variant).
-    """
-    if config.streams == 1:
-        fast, slow = Update(SLOW, (), True), Update(SLOW, (), False)
-    else:
-        fast, slow = Update(FAST, (SLOW,), True), Update(SLOW, (FAST,), False)
-    return ((fast,) * config.L_cycles + (slow,)) * config.H_cycles
+R = TypeVar("R", bound=RecursiveConfig)
 
 
-class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
-    """z_L ← F(z_L; x + z_H) n times, then z_H ← F(z_H; z_L); T times; gradient in the last (EqR Alg. 1)."""
+class Recursion(BlockReasoner[R]):
+    """What every member of the family does; which updates make an iteration is said by `slow_cycle`."""
 
-    Config = RecursiveConfig
     adjustable = frozenset({"H_cycles", "L_cycles", "tracked", "damping", "noise", "sigma_H", "sigma_L"})
 
-    def __init__(self, config: RecursiveConfig, shape: ProblemShape) -> None:
+    def __init__(self, config: R, shape: ProblemShape) -> None:
         super().__init__(config, shape)
         self.fixed_state: Tensor | None
         fixed = truncated_normal(torch.rand(config.streams, config.width), 1.0)
         self.register_buffer("fixed_state", fixed if config.initial == "fixed" else None)
+        width = config.width
+        self.initial_map = (
+            nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, config.streams * width))
+            if config.initial == "learned"
+            else None
+        )
+        self.log_noise = (
+            nn.Parameter(torch.full((width,), math.log(config.noise))) if config.noise_learned else None
+        )
         self.adjust({})
         self._update = self._eager_update
         self._advance = self._eager_advance
-        self._draw_states = _draw_states
+        self._draw_states = draw_states
         self._defers = False
 
     def adjust(self, changes: Mapping[str, Any]) -> None:
         super().adjust(changes)
-        self.relaxation = Relaxation(self.config.damping, self.config.noise)
-        self.updates = schedule(self.config)
+        noise = 1.0 if self.config.noise_learned else self.config.noise
+        self.relaxation = Relaxation(self.config.damping, noise)
+        self.cycle = self.slow_cycle()
+        self.updates = self.cycle * self.config.H_cycles
+
+    @abstractmethod
+    def slow_cycle(self) -> Updates:
+        """The module updates of one slow cycle, in order; an iteration repeats them T times."""
+
+    def levels(self) -> tuple[Level, ...]:
+        """The module of each stream."""
+        return (self.blocks,) * self.config.streams
 
     def compiled(self) -> Self:
         """Run every update through `torch.compile` from here on, on the device where it is now.
@@ -115,7 +140,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         # A GPU waits for memory, so path noise is drawn where it is used; a CPU draws faster word by word.
         self._defers = self.embedding.weight.device.type != "cpu"
         if self._defers:
-            self._draw_states = torch.compile(_draw_states, dynamic=False)
+            self._draw_states = torch.compile(draw_states, dynamic=False)
         # One graph for every batch size, with gradient some more: none may fall back to eager unnoticed.
         self._update = torch.compile(  # pyright: ignore[reportCallIssue]
             self._eager_update, dynamic=False, recompile_limit=64, isolate_recompiles=True
@@ -139,21 +164,24 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         """
         from torch._inductor import config as inductor  # slow to import, and only this needs it
 
-        constant = deepcopy(self.blocks).to(self.compute_dtype).eval().requires_grad_(False)
+        constants = deepcopy(self.levels())
+        for level in constants:
+            level.to(self.compute_dtype).eval().requires_grad_(False)
         if int8:
-            round_to_int8(constant)
+            for level in set(constants):
+                round_to_int8(level)
 
         def advance(
             streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates
         ) -> list[Tensor]:
-            return self._eager_advance(constant, streams, x, draws, updates)
+            return self._eager_advance(constants, streams, x, draws, updates)
 
         graph = torch.compile(  # pyright: ignore[reportCallIssue]
             advance, dynamic=False, recompile_limit=64, isolate_recompiles=True
         )
 
         def run(
-            module: Module, streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates
+            modules: Modules, streams: list[Tensor], x: Tensor, draws: Sequence[Draw] | None, updates: Updates
         ) -> list[Tensor]:
             with torch.no_grad(), inductor.patch(freezing=True):
                 return graph(streams, x, draws, updates)
@@ -162,36 +190,44 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         return self
 
     def initial_state(self, condition: Condition, noise: Noise) -> Tensor:
-        shape = (len(condition.x), *self.state_shape)
+        x, streams = condition.x, self.config.streams
         if self.fixed_state is not None:
-            return self.fixed_state.to(condition.x.dtype)[None, :, None, :].expand(shape).contiguous()
-        sigmas = (self.config.sigma_H, self.config.sigma_L)[: self.config.streams]
+            fixed = self.fixed_state.to(x.dtype)[None, :, None, :]
+            return fixed.expand(len(x), streams, *x.shape[1:]).contiguous()
+        if self.initial_map is not None:
+            return self.initial_map(x).unflatten(-1, (streams, -1)).transpose(1, 2).contiguous()
+        sigmas = (self.config.sigma_H, self.config.sigma_L)[:streams]
         if isinstance(noise, NoiseSource):
-            return self._draw_states(noise, shape[2:], sigmas, condition.x.dtype)
+            return self._draw_states(noise, tuple(x.shape[1:]), sigmas, x.dtype)
         if noise is None:
             raise ValueError("a random initial state needs a noise source, or raw draws of the state's shape")
-        return noise.to(condition.x) * noise.new_tensor(sigmas).to(condition.x).view(1, -1, 1, 1)
+        return noise.to(x) * noise.new_tensor(sigmas).to(x).view(1, -1, 1, 1)
+
+    @property
+    def learns_initial_state(self) -> bool:
+        return self.initial_map is not None
 
     def iterate(
         self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
     ) -> Step:
-        """As `Reasoner.iterate`; an iteration is T · (n + 1) module updates."""
+        """As `Reasoner.iterate`; an iteration is T slow cycles of module updates."""
         kept = self.tracked_updates if tracked is None else tracked
         free = len(self.updates) - min(kept, len(self.updates))
-        cycle = self.config.L_cycles + 1
-        module = self.blocks.cast(condition.x.dtype)
+        cycle = len(self.cycle)
+        cast = {level: level.cast(condition.x.dtype) for level in set(self.levels())}
+        modules = tuple(cast[level] for level in self.levels())
         streams = [stream.contiguous() for stream in state.unbind(1)]
         # Slow cycle by slow cycle, and none across the border where gradients begin.
         for start, stop in pairwise(sorted({0, free, *range(cycle, len(self.updates) + 1, cycle)})):
             draws = self._draws(noise, condition.x, start, stop)
             with torch.set_grad_enabled(torch.is_grad_enabled() and start >= free):
-                streams = self._advance(module, streams, condition.x, draws, self.updates[start:stop])
+                streams = self._advance(modules, streams, condition.x, draws, self.updates[start:stop])
         after = torch.stack(streams, dim=1)
         return Step(after, residual=distance(after.detach(), state.detach()))
 
     def _eager_advance(
         self,
-        module: Module,
+        modules: Modules,
         streams: list[Tensor],
         x: Tensor,
         draws: Sequence[Draw] | None,
@@ -202,14 +238,17 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         for place, update in enumerate(updates):
             draw = None if draws is None else draws[place]
             injection = update.injection(streams, x)
-            streams[update.target] = self._update(module, streams[update.target], injection, draw)
+            z, module = streams[update.target], modules[update.target]
+            streams[update.target] = self._update(module, z, injection, draw)
         return streams
 
     def _eager_update(self, module: Module, z: Tensor, injection: Tensor | None, draw: Draw | None) -> Tensor:
         """`z ← (1 − λ) F(z + injection) + λ z + β draw`, F being `module`."""
         if isinstance(draw, DeferredNormal):
             draw = draw.draw(tuple(z.shape[1:]))
-        return self.relaxation(z, module(z if injection is None else z + injection), draw)
+        if draw is not None and self.log_noise is not None:
+            draw = draw * self.log_noise.exp().to(draw.dtype)
+        return self.relaxation(z, module(z, injection), draw)
 
     def _draws(self, noise: Noise, like: Tensor, start: int, stop: int) -> Sequence[Draw] | None:
         """Path noise of updates `start` to `stop`, each `[batch, tokens, width]`, or None for none."""
@@ -226,7 +265,7 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
     @property
     def tracked_updates(self) -> int:
         """Module updates that carry gradient in training."""
-        return self.config.tracked or self.config.L_cycles + 1
+        return self.config.tracked or len(self.cycle)
 
     @property
     def equivalent_layers(self) -> int:
@@ -241,12 +280,18 @@ class RecursiveReasoner(BlockReasoner[RecursiveConfig]):
         return (self.config.streams, self.config.prefix + self.shape.tokens, self.config.width)
 
 
-def _draw_states(
-    noise: NoiseSource, shape: tuple[int, ...], sigmas: tuple[float, ...], dtype: torch.dtype
-) -> Tensor:
-    """Random initial states, one stream for each σ: `[batch, streams, *shape]`."""
-    draws = [
-        noise.truncated_normal(_INITIAL_STREAM + stream, shape, sigma, dtype)
-        for stream, sigma in enumerate(sigmas)
-    ]
-    return torch.stack(draws, dim=1)
+class RecursiveReasoner(Recursion[RecursiveConfig]):
+    """z_L ← F(z_L; x + z_H) n times, then z_H ← F(z_H; z_L); T times; gradient in the last (EqR Alg. 1)."""
+
+    Config = RecursiveConfig
+
+    def slow_cycle(self) -> Updates:
+        """n fast updates and a slow one.
+
+        A single stream plays both parts, and its slow update has nothing injected (TRM's single-z variant).
+        """
+        if self.config.streams == 1:
+            fast, slow = Update(SLOW, (), True), Update(SLOW, (), False)
+        else:
+            fast, slow = Update(FAST, (SLOW,), True), Update(SLOW, (FAST,), False)
+        return (fast,) * self.config.L_cycles + (slow,)

@@ -16,9 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+from equilibria.dynamics.halting import FixedDepth
+from equilibria.dynamics.solvers import Solver
 from equilibria.reasoners import ProblemShape, Reasoner, ReasonerConfig, family
 from equilibria.tasks import Task, load_task
-from equilibria.training.config import TrainingConfig
+from equilibria.training.config import Halting, Solving, TrainingConfig
 
 
 class DataConfig(BaseModel):
@@ -49,6 +51,10 @@ class InferenceConfig(BaseModel):
 
     depth: PositiveInt = 16
     breadth: PositiveInt = 1
+    halting: Halting = FixedDepth()
+    """Which rule may stop a trajectory before its depth is spent."""
+    solver: Solving | None = None
+    """How the map is iterated; None: as in training."""
     tolerance: PositiveFloat = 0.05
     """Settled: root-mean-square change of a state element per iteration at most this."""
 
@@ -80,6 +86,11 @@ class Recipe(BaseModel):
                 )
             type(self.reasoner).model_validate(self.reasoner.model_dump() | stage.reasoner)
         return self
+
+    @property
+    def solver(self) -> Solver:
+        """How the map is iterated outside training."""
+        return self.inference.solver or self.training.solver
 
     def build_task(self) -> Task:
         """The task of this recipe."""

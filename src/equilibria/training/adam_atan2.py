@@ -16,7 +16,7 @@ class AdamAtan2(Optimizer):
     so the very first step is ≈ lr, not lr · π/4. Decay is decoupled and comes first.
 
     Args:
-        params: parameters, all of them decayed.
+        params: parameters, or groups of them with settings of their own.
         lr: learning rate.
         betas: decay of the first and second moment.
         weight_decay: share of lr by which parameters shrink at each step.
@@ -24,7 +24,7 @@ class AdamAtan2(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.95),
         weight_decay: float = 0.0,

@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equilibria.dynamics.halting import Halting, Memory
 from equilibria.dynamics.noise import NoiseSource
+from equilibria.dynamics.solvers import Solver
 from equilibria.reasoners.interface import Reasoner
 from equilibria.training.losses import IGNORE
+
+MEMORY = "memory."
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,19 @@ class Carry:
         steps: `[batch]` iterations done on the current problem.
         halted: `[batch]` whether the row is free for a fresh problem.
         batch: the problems being worked on.
+        memory: what solver and halting rule remember of each row, by name.
     """
 
     state: Tensor
     steps: Tensor
     halted: Tensor
     batch: Batch
+    memory: Memory
 
     @classmethod
-    def free(cls, reasoner: Reasoner[Any], rows: int, device: torch.device) -> "Carry":
+    def free(
+        cls, reasoner: Reasoner[Any], solver: Solver, halting: Halting, rows: int, device: torch.device
+    ) -> "Carry":
         """A carry of free rows: everything in it is replaced at the first refill."""
         tokens = reasoner.shape.tokens
         state = torch.zeros(rows, *reasoner.state_shape, dtype=reasoner.compute_dtype, device=device)
@@ -54,10 +62,13 @@ class Carry:
         # Each its own memory: `overwrite` writes to all of them.
         steps, keys, identifiers = torch.zeros(3, rows, dtype=torch.int64, device=device).unbind()
         everyone = torch.ones(rows, dtype=torch.bool, device=device)
-        return cls(state, steps, everyone, Batch(blank, blank + IGNORE, keys, identifiers))
+        memory = fresh_memory(solver, halting, state)
+        return cls(state, steps, everyone, Batch(blank, blank + IGNORE, keys, identifiers), memory)
 
-    def refill(self, arriving: Batch, fresh_state: Tensor) -> "Carry":
+    def refill(self, arriving: Batch, fresh_state: Tensor, memory: Memory) -> "Carry":
         """Rows that halted take the arriving problem at their place; the other arrivals are dropped.
+
+        `memory` is that of fresh rows (see `fresh_memory`).
 
         Nothing leaves the device: the choice is a `where` on every tensor (EqR Alg. 1's buffer).
         """
@@ -75,11 +86,13 @@ class Carry:
             steps=torch.where(self.halted, 0, self.steps),
             halted=torch.zeros_like(self.halted),
             batch=Batch(**chosen),
+            memory={name: choose(memory[name], value) for name, value in self.memory.items()},
         )
 
-    def next(self, state: Tensor, halted: Tensor) -> "Carry":
-        """After a segment: one step further, detached."""
-        return replace(self, state=state.detach(), steps=self.steps + 1, halted=halted)
+    def next(self, state: Tensor, memory: Memory, halted: Tensor, iterations: int = 1) -> "Carry":
+        """After a segment: so many iterations further, detached."""
+        kept = {name: value.detach() for name, value in memory.items()}
+        return replace(self, state=state.detach(), memory=kept, steps=self.steps + iterations, halted=halted)
 
     def noise(self) -> NoiseSource:
         """The draws of these rows at their current step."""
@@ -104,10 +117,19 @@ class Carry:
     def tensors(self) -> dict[str, Tensor]:
         """Everything a carry holds, by name: what a checkpoint stores."""
         own = {"state": self.state, "steps": self.steps, "halted": self.halted}
+        own |= {MEMORY + name: value for name, value in self.memory.items()}
         return own | {field.name: getattr(self.batch, field.name) for field in fields(Batch)}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "Carry":
         """The inverse of `tensors`."""
         batch = Batch(**{field.name: tensors[field.name] for field in fields(Batch)})
-        return cls(tensors["state"], tensors["steps"], tensors["halted"], batch)
+        memory = {
+            name.removeprefix(MEMORY): value for name, value in tensors.items() if name.startswith(MEMORY)
+        }
+        return cls(tensors["state"], tensors["steps"], tensors["halted"], batch, memory)
+
+
+def fresh_memory(solver: Solver, halting: Halting, state: Tensor) -> Memory:
+    """What solver and halting rule remember of trajectories that start at `state`."""
+    return solver.init(state) | halting.init(len(state), state.device)

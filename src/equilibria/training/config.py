@@ -1,33 +1,19 @@
 """The training section of a recipe."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from equilibria.dynamics.halting import FixedDepth, LearnedHead
+from equilibria.dynamics.halting import AnyHalting, LearnedHead
+from equilibria.dynamics.solvers import AnySolver, Picard
 from equilibria.training.curriculum import Stage
 from equilibria.training.losses import Objective
 from equilibria.training.optimizers import OptimizerConfig
-from equilibria.training.segment import Schedule, SegmentedOnline
+from equilibria.training.schedules import AnySchedule, SegmentedOnline
 
-
-class HaltingConfig(BaseModel):
-    """Who decides, in training, that a row is done."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rule: Literal["learned", "fixed"] = "learned"
-    threshold: float = 0.0
-    exploration: float = Field(default=0.1, ge=0, le=1)
-    """Chance that a row must live to a random step."""
-    weight: float = Field(default=0.5, ge=0)
-    """Weight of the halting loss."""
-
-    def build(self) -> FixedDepth | LearnedHead:
-        """The rule itself."""
-        if self.rule == "fixed":
-            return FixedDepth()
-        return LearnedHead(self.threshold, self.exploration, self.weight)
+Solving = Annotated[AnySolver, Field(discriminator="name")]
+Halting = Annotated[AnyHalting, Field(discriminator="rule")]
+Supervising = Annotated[AnySchedule, Field(discriminator="name")]
 
 
 class TrainingConfig(BaseModel):
@@ -43,12 +29,16 @@ class TrainingConfig(BaseModel):
     """Parts a step's batch is cut into, one after the other, to save memory."""
     depth: PositiveInt = 16
     """Iterations after which a row makes room (the papers' N_sup, halt_max_steps)."""
-    schedule: Literal["segmented-online"] = "segmented-online"
+    schedule: Supervising = SegmentedOnline()
+    """Where losses sit, where gradient flows, and when the optimizer steps."""
+    solver: Solving = Picard()
+    """How the map is iterated."""
     curriculum: tuple[Stage, ...] = ()
     """Easier stages at the beginning, in order."""
     candidates: PositiveInt = 1
     """K trajectories a row, from K random initial states; the one of the lowest loss is learned from."""
-    halting: HaltingConfig = HaltingConfig()
+    halting: Halting = LearnedHead()
+    """Who decides that a row is done."""
     objective: Objective = "stablemax"
     smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Label smoothing: the part of every target that is spread over the vocabulary."""
@@ -75,11 +65,10 @@ class TrainingConfig(BaseModel):
     def _divisible(self) -> "TrainingConfig":
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} must be a multiple of accumulate {self.accumulate}")
+        if self.depth % self.schedule.interval(self.depth):
+            interval = self.schedule.interval(self.depth)
+            raise ValueError(f"depth {self.depth} must be a multiple of the schedule's {interval} iterations")
         ends = [stage.until for stage in self.curriculum]
         if ends != sorted(set(ends)):
             raise ValueError(f"curriculum: stages must end one after the other, not at {ends}")
         return self
-
-    def build_schedule(self) -> Schedule:
-        """The supervision schedule."""
-        return SegmentedOnline()

@@ -43,7 +43,7 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     rows = 2
     few = config.model_copy(update={"batch": rows, "accumulate": 1})
     reasoner.compute_in(dtype)
-    carry = _sample_carry(reasoner, rows * config.candidates)
+    carry = _sample_carry(reasoner, config, rows * config.candidates)
     kept = _KeptBytes({weight.untyped_storage().data_ptr() for weight in reasoner.parameters()})
     with FlopCounterMode(display=False) as step, saved_tensors_hooks(kept.pack, lambda tensor: tensor):
         backward(reasoner, carry, few)
@@ -80,11 +80,11 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     )
 
 
-def _sample_carry(reasoner: Reasoner[Any], rows: int) -> Carry:
-    carry = Carry.free(reasoner, rows, torch.device("cpu"))
+def _sample_carry(reasoner: Reasoner[Any], config: TrainingConfig, rows: int) -> Carry:
+    carry = Carry.free(reasoner, config.solver, config.halting, rows, torch.device("cpu"))
     tokens = torch.randint(1, reasoner.shape.vocabulary, (rows, reasoner.shape.tokens))
     number = torch.arange(rows)
-    return carry.refill(Batch(tokens, tokens, number, torch.zeros_like(number)), carry.state)
+    return carry.refill(Batch(tokens, tokens, number, torch.zeros_like(number)), carry.state, carry.memory)
 
 
 class _KeptBytes:

@@ -47,16 +47,25 @@ def build_optimizers(reasoner: Reasoner[Any], config: OptimizerConfig) -> list[O
         optimizers.append(SparseSignSGD(tables, config.identity_lr, config.identity_weight_decay))
     dense = {id(weight) for weight in reasoner.dense_parameters()}
     named = [(name, weight) for name, weight in reasoner.named_parameters() if id(weight) in dense]
-    weights = [weight for _, weight in named]
+    spared = {id(weight) for weight in reasoner.undecayed_parameters()}
+
+    def groups(weights: list[nn.Parameter]) -> list[dict[str, Any]]:
+        """Those that are decayed, then those that are not, where there are any."""
+        decayed = [weight for weight in weights if id(weight) not in spared]
+        others = [weight for weight in weights if id(weight) in spared]
+        kept = [{"params": others, "weight_decay": 0.0}] if others else []
+        return [{"params": decayed}, *kept]
+
+    weights = groups([weight for _, weight in named])
     if config.name == "adam-atan2":
         optimizers.append(AdamAtan2(weights, config.lr, config.betas, config.weight_decay))
     elif config.name == "adamw":
         optimizers.append(AdamW(weights, config.lr, config.betas, weight_decay=config.weight_decay))
     else:
         matrices = [weight for name, weight in named if is_hidden_matrix(name, weight)]
-        others = [weight for name, weight in named if not is_hidden_matrix(name, weight)]
+        rest = groups([weight for name, weight in named if not is_hidden_matrix(name, weight)])
         optimizers.append(Muon(matrices, config.muon_lr, config.weight_decay, config.muon_momentum))
-        optimizers.append(AdamW(others, config.lr, config.betas, weight_decay=config.weight_decay))
+        optimizers.append(AdamW(rest, config.lr, config.betas, weight_decay=config.weight_decay))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]

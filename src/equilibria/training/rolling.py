@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equilibria.dynamics.noise import NoiseSource, combine
 from equilibria.reasoners.interface import Reasoner
-from equilibria.training.carry import Batch, Carry
+from equilibria.training.carry import Batch, Carry, fresh_memory
 from equilibria.training.config import TrainingConfig
 from equilibria.training.curriculum import Stage, stage_at
 from equilibria.training.replay import Replay
@@ -36,7 +36,7 @@ class RollingBatch:
     ) -> None:
         self.reasoner, self.sampler, self.config = reasoner, sampler, config
         rows = (sampler.share.stop - sampler.share.start) * config.candidates
-        self.carry = carry or Carry.free(reasoner, rows, sampler.device)
+        self.carry = carry or Carry.free(reasoner, config.solver, config.halting, rows, sampler.device)
         # Sparse gradients have no fixed size, so what makes them cannot be recorded.
         self.record = config.compiled and not reasoner.identity_parameters()
         self.totals: dict[str, Tensor] = {}
@@ -94,7 +94,9 @@ class RollingBatch:
             weight.grad = None
         arriving = self.sampler.draw(rows, sample, self.stage.reveal if self.stage else 0.0)
         arriving = candidates(arriving, self.config.candidates)
-        refilled = self.carry.refill(arriving, self._initial_states(arriving))
+        states = self._initial_states(arriving)
+        memory = fresh_memory(self.config.solver, self.config.halting, states)
+        refilled = self.carry.refill(arriving, states, memory)
         depth = self.stage.depth if self.stage else None
         after, metrics = backward(self.reasoner, refilled, self.config, depth)
         self.carry.overwrite(after)
@@ -138,12 +140,13 @@ def backward(
     """
     wanted = depth or config.depth
     supervision = Supervision(
-        config.build_schedule(),
-        config.halting.build(),
+        config.schedule,
+        config.halting,
         min(wanted, reasoner.max_depth or wanted),
         config.objective,
         config.smoothing,
         config.candidates,
+        config.solver,
     )
     size = len(carry.steps) // config.accumulate
     parts: list[Carry] = []

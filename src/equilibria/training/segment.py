@@ -1,37 +1,21 @@
 """One training segment: iterate, supervise, decide who halts (EqR Alg. 1, one turn of its loop)."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from equilibria.dynamics.halting import FixedDepth, LearnedHead
-from equilibria.dynamics.noise import NoiseSource
-from equilibria.reasoners.interface import Condition, Prediction, Reasoner, Step
+from equilibria.dynamics.halting import Halting, Memory, Signals
+from equilibria.dynamics.solvers import Picard, Solver
+from equilibria.reasoners.advance import Advance, Position, Rollout
+from equilibria.reasoners.interface import Condition, Prediction, Reasoner
 from equilibria.training.carry import Carry
 from equilibria.training.losses import IGNORE, Objective, answer_loss, is_correct
+from equilibria.training.schedules import Schedule
 
 EXPLORATION_STREAM = 1 << 21  # draws of the halting exploration, apart from those of states and paths
-
-
-class Schedule(Protocol):
-    """Where gradient flows between two losses: the seam other schedules fit in."""
-
-    def advance(
-        self, reasoner: Reasoner[Any], state: Tensor, condition: Condition, noise: NoiseSource
-    ) -> Step: ...
-
-
-@dataclass(frozen=True)
-class SegmentedOnline:
-    """Every iteration is a segment: supervised, and followed by an optimizer step (EqR Sec. 3, Eq. 10)."""
-
-    def advance(
-        self, reasoner: Reasoner[Any], state: Tensor, condition: Condition, noise: NoiseSource
-    ) -> Step:
-        """One iteration from a detached state."""
-        return reasoner.iterate(state, condition, noise=noise)
 
 
 @dataclass(frozen=True)
@@ -41,18 +25,20 @@ class Supervision:
     Attributes:
         schedule: how a segment advances, and where gradient flows.
         halting: who stops early, and the loss of deciding it.
-        depth: steps after which every row makes room.
+        depth: iterations after which every row makes room.
         objective: cross-entropy of the answer.
         smoothing: label smoothing.
         candidates: trajectories of one problem, next to each other in the batch.
+        solver: how the map is iterated.
     """
 
     schedule: Schedule
-    halting: FixedDepth | LearnedHead
+    halting: Halting
     depth: int
     objective: Objective = "stablemax"
     smoothing: float = 0.0
     candidates: int = 1
+    solver: Solver = field(default_factory=Picard)
 
 
 @dataclass(frozen=True)
@@ -71,61 +57,130 @@ class Segment:
 
 
 def run_segment(reasoner: Reasoner[Any], carry: Carry, supervision: Supervision) -> Segment:
-    """Advance every row of a refilled carry by one segment and supervise it.
+    """Advance every row of a refilled carry by one segment and supervise its anchors.
 
     With K candidates all K trajectories of a problem advance, but only the one of the lowest loss is
     learned from: it alone is run again, with gradient ("Speed is Confidence", arXiv 2601.19085). Its
     halting decision holds for all K.
     """
     if supervision.candidates == 1:
-        state, learned = None, carry
+        everyone, learned = None, carry
     else:
         with torch.no_grad():
-            step, prediction = _advance(reasoner, carry, supervision)
+            everyone = _Work.of(reasoner, carry, supervision)
+            last = everyone.anchors[-1]
+            prediction = reasoner.decode(last.answer, everyone.condition)
             loss = answer_loss(prediction.logits, carry.batch.targets, supervision.objective)
             best = loss.view(-1, supervision.candidates).argmin(dim=1)
-        state = step.state
-        chosen = torch.arange(0, len(loss), supervision.candidates, device=loss.device) + best
-        learned = carry.rows(chosen)
-    step, prediction = _advance(reasoner, learned, supervision)
-    targets = learned.batch.targets
+        learned = carry.rows(torch.arange(0, len(loss), supervision.candidates, device=loss.device) + best)
+    work = _Work.of(reasoner, learned, supervision)
+    views = [work.view(place) for place in range(len(work.anchors))]
+    losses: list[Tensor] = []
+    for place, (prediction, signals) in enumerate(views):
+        targets, penalty = learned.batch.targets, work.anchors[place].step.penalty
+        answer = answer_loss(prediction.logits, targets, supervision.objective, supervision.smoothing).sum()
+        deciding = supervision.halting.loss(signals, partial(work.peek, place)).sum()
+        losses.append(answer + deciding if penalty is None else answer + deciding + penalty)
+    loss = torch.stack(losses).mean() if len(losses) > 1 else losses[0]
+    anchor, (prediction, signals) = work.anchors[-1], views[-1]
     with torch.no_grad():
-        correct = is_correct(prediction.logits, targets)
-    halting, depth = supervision.halting, supervision.depth
-    answer = answer_loss(prediction.logits, targets, supervision.objective, supervision.smoothing).sum()
-    decision = halting.loss(prediction.halt_logit, correct).sum()
-    loss = answer + decision if step.penalty is None else answer + decision + step.penalty
-
-    with torch.no_grad():
-        steps = learned.steps + 1
-        halted = steps >= depth
-        if depth > 1:
-            halted = halted | halting.halts(prediction.halt_logit, steps)
-            uniform = learned.noise().uniform(EXPLORATION_STREAM, 2)
-            halted = halting.explore(halted, steps, depth, uniform)
-        if state is None:
-            after = carry.next(step.state, halted)
+        halted, memory = work.halts(signals)
+        reached = anchor.position
+        if everyone is None:
+            after = carry.next(reached.state, reached.memory | memory, halted, work.interval)
         else:
-            after = carry.next(state, halted.repeat_interleave(supervision.candidates))
-        asked = targets != IGNORE
-        finished = halted & asked.any(dim=1)
-        right = (prediction.logits.argmax(-1) == targets) & asked
-        token_accuracy = right.sum(1) / asked.sum(1).clamp(min=1)
-        metrics = {
-            "rows": torch.ones_like(halted).sum(),
-            "loss": loss.detach().double(),
-            "residual": step.residual.sum(),
-            "finished": finished.sum(),
-            "exact": (finished & correct).sum(),
-            "token_accuracy": torch.where(finished, token_accuracy, 0.0).sum(),
-            "steps": torch.where(finished, steps, 0).sum(),
-        }
-        if prediction.halt_logit is not None:
-            metrics["halt_right"] = (finished & ((prediction.halt_logit > 0) == correct)).sum()
+            reached = everyone.anchors[-1].position
+            count = supervision.candidates
+            shared = {name: value.repeat_interleave(count, dim=0) for name, value in memory.items()}
+            freed = halted.repeat_interleave(count)
+            after = carry.next(reached.state, reached.memory | shared, freed, work.interval)
+        metrics = _metrics(learned, prediction, signals, halted, loss)
+        metrics["residual"] = anchor.step.residual.sum()
     return Segment(loss, after, metrics)
 
 
-def _advance(reasoner: Reasoner[Any], carry: Carry, supervision: Supervision) -> tuple[Step, Prediction]:
-    condition = reasoner.encode(carry.batch.inputs, carry.batch.identifiers)
-    step = supervision.schedule.advance(reasoner, carry.state, condition, carry.noise())
-    return step, reasoner.decode(step.state, condition)
+@dataclass(frozen=True)
+class _Work:
+    """What one segment of some rows computed."""
+
+    carry: Carry
+    supervision: Supervision
+    rollout: Rollout
+    interval: int
+    anchors: list[Advance]
+
+    @classmethod
+    def of(cls, reasoner: Reasoner[Any], carry: Carry, supervision: Supervision) -> "_Work":
+        """Run it."""
+        condition = reasoner.encode(carry.batch.inputs, carry.batch.identifiers)
+        rollout = Rollout(reasoner, supervision.solver, condition, carry.noise(), carry.steps)
+        state = carry.state
+        if reasoner.learns_initial_state:
+            fresh = reasoner.initial_state(condition, carry.noise())
+            state = torch.where((carry.steps == 0).view(-1, 1, 1, 1), fresh, state)
+        anchors = supervision.schedule.run(rollout, Position(state, carry.memory), supervision.depth)
+        return cls(carry, supervision, rollout, supervision.schedule.interval(supervision.depth), anchors)
+
+    @property
+    def condition(self) -> Condition:
+        return self.rollout.condition
+
+    @property
+    def steps(self) -> Tensor:
+        """Iterations that rows have done when the segment is over."""
+        return self.carry.steps + self.interval
+
+    def view(self, place: int) -> tuple[Prediction, Signals]:
+        """What an anchor predicts, and what the halting rule sees there, labels included."""
+        anchor, steps = self.anchors[place], self.steps - (len(self.anchors) - 1 - place)
+        prediction = self.rollout.reasoner.decode(anchor.answer, self.condition)
+        with torch.no_grad():
+            correct = is_correct(prediction.logits, self.carry.batch.targets)
+        final = steps >= self.supervision.depth
+        return prediction, replace(anchor.signals(prediction, steps), correct=correct, final=final)
+
+    @torch.no_grad()
+    def peek(self, place: int) -> Signals:
+        """What the rule sees one anchor after that at `place`: after the last, one segment later."""
+        if place + 1 < len(self.anchors):
+            return self.view(place + 1)[1]
+        advance = self.anchors[-1]
+        for ahead in range(self.interval):
+            advance = self.rollout(advance.position, self.interval + ahead)
+        prediction = self.rollout.reasoner.decode(advance.answer, self.condition)
+        return advance.signals(prediction, self.steps + self.interval)
+
+    def halts(self, signals: Signals) -> tuple[Tensor, Memory]:
+        """Which rows make room, and what the halting rule remembers of all."""
+        halting, depth = self.supervision.halting, self.supervision.depth
+        halted, memory = self.steps >= depth, self.carry.memory
+        if depth > self.interval:
+            own, memory = halting.halts(signals, memory)
+            uniform = self.carry.noise().uniform(EXPLORATION_STREAM, 2)
+            segments = -(-depth // self.interval)
+            halted = halting.explore(halted | own, self.steps // self.interval, segments, uniform)
+        remembered = halting.init(len(halted), halted.device)
+        return halted, {name: memory[name] for name in remembered}
+
+
+def _metrics(
+    carry: Carry, prediction: Prediction, signals: Signals, halted: Tensor, loss: Tensor
+) -> dict[str, Tensor]:
+    """Sums over rows; those of finished problems count only rows that halted and had targets."""
+    targets = carry.batch.targets
+    assert signals.correct is not None
+    asked = targets != IGNORE
+    finished = halted & asked.any(dim=1)
+    right = (prediction.logits.argmax(-1) == targets) & asked
+    token_accuracy = right.sum(1) / asked.sum(1).clamp(min=1)
+    metrics = {
+        "rows": torch.ones_like(halted).sum(),
+        "loss": loss.detach().double(),
+        "finished": finished.sum(),
+        "exact": (finished & signals.correct).sum(),
+        "token_accuracy": torch.where(finished, token_accuracy, 0.0).sum(),
+        "steps": torch.where(finished, signals.steps, 0).sum(),
+    }
+    if prediction.halt_logit is not None:
+        metrics["halt_right"] = (finished & ((prediction.halt_logit > 0) == signals.correct)).sum()
+    return metrics

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.errors import TrainingError
 from equilibria.inference.engine import Engine
 from equilibria.reasoners.interface import Reasoner
@@ -34,6 +35,7 @@ class Run:
         folder: where `state.safetensors`, `last/`, `best/` and the logs go.
         identity: hash of recipe and data; a run resumes only under the same.
         save_model: writes the reasoner as it stands, averaged, as a checkpoint folder of that name.
+        solver: how the map is iterated when it is evaluated.
         augment: whether problems are varied by their symmetries.
         resume: go on from `state.safetensors`.
         first_step: where a new run begins to count, if it continues the weights of an earlier one.
@@ -44,6 +46,7 @@ class Run:
     folder: Path
     identity: str
     save_model: Callable[[str, Progress], None]
+    solver: Solver = Picard()
     augment: bool = True
     resume: bool = False
     first_step: int = 0
@@ -199,7 +202,8 @@ class Training:
         assert problems.labels is not None
         self.reasoner.eval()
         with self.average.applied(), self.rolling.as_recipe():
-            chunks = Engine(self.reasoner).pools(problems.inputs, depths=(self.config.depth,), breadth=1)
+            engine = Engine(self.reasoner, solver=self.run.solver)
+            chunks = engine.pools(problems.inputs, depths=(self.config.depth,), breadth=1)
             exact, tokens = 0, 0.0
             for part, (pool,) in chunks:
                 wanted = problems.labels[part]

@@ -1,0 +1,283 @@
+"""How to differentiate where a map came to rest.
+
+For z* = f(z*; θ) the implicit function theorem gives `dL/dθ = uᵀ ∂f/∂θ` with `u = (I − Jᵀ)⁻¹ v`,
+v = dL/dz* and J = ∂f/∂z at z* (FPRM Eq. ift; Attractor Eq. 4). Each rule here is one way to come by u, or
+by what it stands for.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from equilibria.dynamics.norms import across
+from equilibria.dynamics.solve import Solution, solve
+from equilibria.dynamics.solvers import Anderson, Map, Picard, Solver
+from equilibria.dynamics.solvers.interface import check
+
+
+@dataclass(frozen=True)
+class Gradient(ABC):
+    """A rule. Rules are plain data, and sections of a recipe; `name` says which."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    name: str
+
+    def tracked(self, iterations: int) -> int:
+        """How many trailing iterations of a solve run with gradient: none, where the end alone counts."""
+        return 0
+
+    @abstractmethod
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """An equilibrium with this rule behind it.
+
+        Args:
+            f: differentiable in its argument and in what it closes over.
+            z: where it came to rest, `[batch, ...]`, detached.
+        """
+
+
+@dataclass(frozen=True)
+class Unrolled(Gradient):
+    """Back through the iterations themselves: all of them, or the last ones.
+
+    Attributes:
+        last: how many; None: all. What came before has no gradient ("detached carry").
+    """
+
+    name: Literal["unrolled"] = "unrolled"
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.last is None or self.last >= 1, f"last must be at least 1, not {self.last}")
+
+    def tracked(self, iterations: int) -> int:
+        """All, or the last ones."""
+        return iterations if self.last is None else min(self.last, iterations)
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """As it is: the iterations carried their gradient along."""
+        return z
+
+
+@dataclass(frozen=True)
+class Phantom(Gradient):
+    """k more damped steps with gradient, `z ← (1 − λ) f(z) + λ z` (Geng et al. 2021).
+
+    Attributes:
+        steps: k.
+        damping: λ, the weight of the old state (torchdeq's τ is 1 − λ).
+    """
+
+    name: Literal["phantom"] = "phantom"
+    steps: int = 2
+    damping: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
+        check(0 <= self.damping < 1, f"damping must be at least 0 and less than 1, not {self.damping:g}")
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """The last of those states."""
+        for _ in range(self.steps):
+            z = (1.0 - self.damping) * f(z) + self.damping * z if self.damping else f(z)
+        return z
+
+
+@dataclass(frozen=True)
+class OneStep(Gradient):
+    """`u = v`: Jacobian-free backpropagation, through one application of f (Fung et al. 2022)."""
+
+    name: Literal["one-step"] = "one-step"
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """f(z), its graph not reaching beyond z."""
+        return f(z)
+
+
+@dataclass(frozen=True)
+class Neumann(Gradient):
+    """`u = Σ_{j<k} (Jᵀ)ʲ v`, the first terms of the inverse (FPRM Eq. neumann_trunc, Prop. 1).
+
+    Attributes:
+        terms: k. One is `OneStep`; two is what Attractor's code calls one-step.
+        clip: κ; a sample's next term is at most κ times as long as the one before. None: no bound.
+    """
+
+    name: Literal["neumann"] = "neumann"
+    terms: int = 2
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self.terms >= 1, f"terms must be at least 1, not {self.terms}")
+        check(self.clip is None or self.clip > 0, f"clip must be positive, not {self.clip}")
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """f(z), whose incoming gradient v becomes u."""
+
+        def adjoint(transposed: Map, v: Tensor) -> Tensor:
+            total = term = v
+            for _ in range(self.terms - 1):
+                term = _clipped(transposed(term), term, self.clip)
+                total = total + term
+            return total
+
+        return _attached(f, z, adjoint)
+
+
+@dataclass(frozen=True)
+class Implicit(Gradient):
+    """u solved for: the fixed point of `u ← Jᵀ u + v` (Bai et al. 2019).
+
+    Attributes:
+        solver: of that system: plain iteration, or Anderson acceleration.
+        window, mixing, ridge, scaled, restart: of the latter.
+        tolerance: a sample is done when the relative change of its u is below this.
+        max_iterations: products with Jᵀ at most.
+        min_iterations: products with Jᵀ before which no sample is done.
+        together: no sample is done before all are, as published.
+        clip: κ; a sample's u is at most κ times as long as v. None: no bound.
+    """
+
+    name: Literal["implicit"] = "implicit"
+    solver: Literal["picard", "anderson"] = "anderson"
+    window: int = 5
+    mixing: float = 1.0
+    ridge: float = 1e-4
+    scaled: bool = True
+    restart: bool = True
+    tolerance: float = 1e-6
+    max_iterations: int = 50
+    min_iterations: int = 1
+    together: bool = False
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        self._solver()
+        check(self.tolerance >= 0, f"tolerance must not be negative, not {self.tolerance:g}")
+        check(self.max_iterations >= 1, f"max_iterations must be at least 1, not {self.max_iterations}")
+        check(self.clip is None or self.clip > 0, f"clip must be positive, not {self.clip}")
+
+    def _solver(self) -> Solver:
+        if self.solver == "picard":
+            return Picard(norm="relative-l2")
+        return Anderson(
+            window=self.window,
+            mixing=self.mixing,
+            ridge=self.ridge,
+            scaled=self.scaled,
+            restart=self.restart,
+        )
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """f(z), whose incoming gradient v becomes u."""
+
+        def adjoint(transposed: Map, v: Tensor) -> Tensor:
+            solution = solve(
+                lambda u: transposed(u) + v,
+                v,
+                self._solver(),
+                tolerance=self.tolerance,
+                max_iterations=self.max_iterations,
+                min_iterations=self.min_iterations,
+                together=self.together,
+            )
+            return _clipped(solution.state, v, self.clip)
+
+        return _attached(f, z, adjoint)
+
+
+AnyGradient = Unrolled | OneStep | Phantom | Neumann | Implicit
+Adjoint = Callable[[Map, Tensor], Tensor]
+
+
+def _attached(f: Map, z: Tensor, adjoint: Adjoint) -> Tensor:
+    """f(z) with `adjoint(u ↦ Jᵀ u, v)` in place of the incoming gradient v."""
+    if not torch.is_grad_enabled():
+        return f(z)
+    at = z.detach().requires_grad_()
+    with torch.enable_grad():
+        # A graph of its own for products with Jᵀ; that of `value` passes u on to parameters and condition.
+        inner = f(at)
+    value = f(z.detach())
+
+    def transposed(u: Tensor) -> Tensor:
+        return torch.autograd.grad(inner, at, u, retain_graph=True)[0]
+
+    return _Adjoint.apply(value, lambda v: adjoint(transposed, v))  # type: ignore[no-any-return]
+
+
+class _Adjoint(torch.autograd.Function):
+    """The identity, whose backward is a function given."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, solve_for: Map) -> Tensor:
+        ctx.solve_for = solve_for
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (v,) = grad_outputs
+        return ctx.solve_for(v), None
+
+
+def _clipped(value: Tensor, reference: Tensor, clip: float | None) -> Tensor:
+    """`value`, every sample of it at most `clip` times as long as that of `reference`."""
+    if clip is None:
+        return value
+    length = torch.linalg.vector_norm(value.flatten(1), dim=1)
+    most = clip * torch.linalg.vector_norm(reference.flatten(1), dim=1)
+    shrink = torch.where(length > most, most / length.clamp(min=1e-30), 1.0)
+    return value * across(shrink, value)
+
+
+def solve_with_gradient(
+    f: Map, z0: Tensor, solver: Solver, gradient: Gradient, *, max_iterations: int, **limits: Any
+) -> Solution:
+    """`solve` without gradient, then the rule attached to where it ended.
+
+    With `Unrolled` the last iterations are run with gradient, for all samples, from where the rest ended.
+    """
+    tracked = gradient.tracked(max_iterations)
+    if not tracked:
+        with torch.no_grad():
+            solution = solve(f, z0, solver, max_iterations=max_iterations, **limits)
+        return replace(solution, state=gradient.attach(f, solution.state.detach()))
+    state, memory = z0, solver.init(z0)
+    before: Solution | None = None
+    if tracked < max_iterations:
+        with torch.no_grad():
+            before = solve(f, z0, solver, max_iterations=max_iterations - tracked, **limits)
+        state, memory = before.state, before.memory
+    residual = state.new_zeros(len(state))
+    residuals: list[Tensor] = []
+    for _ in range(tracked):
+        state, memory, residual = solver.step(f, state, memory)
+        residuals.append(residual)
+    late = torch.stack(residuals, dim=1)
+    spent = torch.full((len(state),), tracked, dtype=torch.int64, device=state.device)
+    known = late if before is None else torch.cat([before.residuals, late], dim=1)
+    diverged = ~state.detach().flatten(1).isfinite().all(dim=1)
+    return Solution(
+        state=solver.result(state, memory),
+        residuals=known,
+        iterations=spent if before is None else before.iterations + spent,
+        settled=(residual < limits["tolerance"]) & ~diverged,
+        diverged=diverged,
+        memory=memory,
+    )
+
+
+def jacobian_penalty(f: Map, z: Tensor, probe: Tensor) -> Tensor:
+    """Mean over all elements of `(Jᵀ probe)²`, J = ∂f/∂z at z: a scalar with gradient (Bai et al. 2021).
+
+    With standard normal probes its mean is ‖J‖²_F / elements, as in torchdeq; Attractor's code divides the
+    probe by √width first, which divides the penalty by the width.
+    """
+    at = z.detach().requires_grad_()
+    with torch.enable_grad():
+        (product,) = torch.autograd.grad(f(at), at, probe, create_graph=True)
+    return product.square().mean()
