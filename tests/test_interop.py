@@ -226,8 +226,8 @@ def test_missing_initial_states_are_named(lost):
 
 
 def test_an_unknown_family_and_missing_options_are_named():
-    with pytest.raises(CheckpointError, match="family 'hrm' is not known; choose one of eqr, trm"):
-        translate_config("hrm", ARCH)
+    with pytest.raises(CheckpointError, match="family 'gpt' is not known; choose one of eqr, trm"):
+        translate_config("gpt", ARCH)
     with pytest.raises(CheckpointError, match="misses the option 'lambda_'"):
         translate_config("eqr", {key: value for key, value in ARCH.items() if key != "lambda_"})
 

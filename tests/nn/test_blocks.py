@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from equilibria.nn.attention import Attention
 from equilibria.nn.block import ReasoningBlock
-from equilibria.nn.level import Level
 from equilibria.nn.heads import HaltHead
+from equilibria.nn.level import Level
 from equilibria.nn.linear import Linear
 from equilibria.nn.norm import add_norm, rms_norm
 from equilibria.nn.rotary import SequenceRotary

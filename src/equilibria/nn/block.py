@@ -33,7 +33,7 @@ class ReasoningBlock(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor, scales: Scales | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """`[batch, tokens, width]` → the same shape and dtype; sub-layers compute in `dtype`, or that of x."""
+        """`[batch, tokens, width]` → the same shape and dtype; sub-layers compute in `dtype`, or in x's."""
         if self.norm == "post" and scales is None:
             x = add_norm(x, self.token_mixing(x), dim=self.token_mixing.axis)
             return add_norm(x, self.channel_mixing(x))

@@ -54,7 +54,7 @@ class Level(nn.Module):
         return (block for block in self.children() if isinstance(block, ReasoningBlock))
 
     def forward(self, z: Tensor, injection: Tensor | None = None) -> Tensor:
-        """`z [batch, prefix + tokens, width]`, `injection` of its shape or None → the same shape and dtype."""
+        """`z [batch, prefix + tokens, width]`, `injection` of its shape or None → z's shape and dtype."""
         if injection is not None and self.normalize_injection:
             injection = rms_norm(injection)
         if self.convolution is not None:

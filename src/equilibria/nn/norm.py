@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from equilibria.nn.second_order import second_order_wanted
+
 EPS = 1e-5
 
 
@@ -41,6 +43,7 @@ def rms_norm(x: Tensor, dim: int = -1) -> Tensor:
 
 def add_norm(x: Tensor, update: Tensor, dim: int = -1) -> Tensor:
     """`y / √(mean(y²) + 1e-5)` along `dim`, y = x + update; bfloat16 is normalised in float32."""
-    if torch.compiler.is_compiling():  # which fuses the plain formula
+    # A compiler fuses the plain formula itself.
+    if torch.compiler.is_compiling() or second_order_wanted():
         return rms_norm(x + update, dim)
     return _AddNorm.apply(x, update, dim)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Residual scaling of FPRM: what keeps a pre-norm loop bounded (FPRM Eq. layer scaling, input mixing; Thm. 1)."""
+"""Residual scaling of FPRM: what keeps a pre-norm loop bounded (FPRM Thm. 1)."""
 
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ EPS = 1e-5  # keeps β₁ finite as α₁ → 1, as published
 
 
 class Scales(NamedTuple):
-    """α and β of sub-layers (1) and of the input mixing (2): numbers, or tensors that broadcast over a state."""
+    """α and β of sub-layers (1) and of the input mixing (2): numbers, or tensors that broadcast."""
 
     alpha_1: Tensor | float
     beta_1: Tensor | float

@@ -28,7 +28,7 @@ class Rotary(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[batch, heads, tokens, head width]` → the same shape and dtype; fewer tokens are the first ones."""
+        """`[batch, heads, tokens, head width]` → the same shape and dtype; fewer tokens: the first ones."""
         full, tokens = x.float(), x.shape[-2]
         return (full * self.cos[:tokens] + self.turn(full) * self.sin[:tokens]).to(x.dtype)
 

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from equilibria.nn.convolution import SequenceConvolution
 from equilibria.nn.linear import Linear
 from equilibria.nn.norm import rms_norm
+from equilibria.nn.second_order import second_order_wanted
 
 Gate = Literal["silu", "bounded"]
 
@@ -44,7 +45,8 @@ class _Gated(torch.autograd.Function):
 
 def gated(gate_up: Tensor, dim: int) -> Tensor:
     """`SiLU(gate) ⊙ value`, gate and value being the halves of `gate_up` along `dim`."""
-    if torch.compiler.is_compiling():  # which fuses the plain formula, and cannot see into ours
+    # A compiler fuses the plain formula itself, and cannot see into ours.
+    if torch.compiler.is_compiling() or second_order_wanted():
         gate, value = gate_up.chunk(2, dim)
         return F.silu(gate) * value
     return _Gated.apply(gate_up, dim)  # type: ignore[no-any-return]

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from equilibria.distributions import truncated_normal
-from equilibria.dynamics.gradients import AnyGradient, Phantom, jacobian_penalty
+from equilibria.dynamics.gradients import AnyGradient, Phantom, Unrolled, jacobian_penalty
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.dynamics.residual import distance
 from equilibria.dynamics.solve import Solution, solve
@@ -53,6 +53,12 @@ class AttractorConfig(BlockConfig):
     """One random vector a stream that stays (published code), or one that is a parameter (the paper). What
     follows a solve does not depend on where it started, so gradients hardly move the latter."""
 
+    @model_validator(mode="after")
+    def _differentiable(self) -> "AttractorConfig":
+        if isinstance(self.gradient, Unrolled):
+            raise ValueError("gradient: a solve runs without gradient; choose another than unrolled")
+        return self
+
 
 class AttractorReasoner(BlockReasoner[AttractorConfig]):
     """z_L ← the fixed point of F(·; z_H + x), then z_H ← F(z_H; z_L); H times; gradient in the last."""
@@ -76,13 +82,17 @@ class AttractorReasoner(BlockReasoner[AttractorConfig]):
     def iterate(
         self, state: Tensor, condition: Condition, *, tracked: int | None = None, noise: Noise = None
     ) -> Step:
-        """As `Reasoner.iterate`; raw draws are probes of the Jacobian regularization, one a slow cycle."""
+        """As `Reasoner.iterate`; raw draws are probes of the Jacobian regularization, one a slow cycle.
+
+        Gradient covers slow cycles as wholes: the last one, or as many as `tracked` updates reach into.
+        """
         module, x = self.blocks.cast(condition.x.dtype), condition.x
         before, spent, penalty = state, torch.zeros(len(x), dtype=torch.int64, device=x.device), None
         regularized = self.training and torch.is_grad_enabled() and self.config.jacobian > 0
+        carried = 1 if tracked is None else -(-tracked // self._after)
         for cycle in range(self.config.H_cycles):
             last = cycle == self.config.H_cycles - 1
-            with torch.set_grad_enabled(torch.is_grad_enabled() and last):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and cycle >= self.config.H_cycles - carried):
                 slow, fast = state.unbind(1)
                 if self.config.solved == "joint":
                     start, f = state, partial(_jointly, module, x)

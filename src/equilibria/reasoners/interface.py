@@ -1,5 +1,6 @@
 """What every family offers: nothing else is needed to train, scale, diagnose or serve it."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,8 @@ from equilibria.dynamics.noise import NoiseSource
 from equilibria.errors import RecipeError
 
 Noise = Tensor | NoiseSource | None
+EVERY = sys.maxsize
+"""As `tracked`: gradient through every module update of an iteration."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class Reasoner(nn.Module, ABC, Generic[C]):
         Args:
             state: `[batch, streams, tokens, width]`.
             condition: from `encode`, for the same rows.
-            tracked: how many trailing module updates carry gradient; None: as the recipe says.
+            tracked: how many trailing module updates carry gradient, or `EVERY`; None: as the recipe says.
             noise: path noise: a source, or raw draws `[updates, batch, tokens, width]` in call order, or
                 None for the noise-free map.
         """

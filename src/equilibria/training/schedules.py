@@ -16,6 +16,7 @@ from equilibria.dynamics.gradients import AnyGradient, Unrolled, jacobian_penalt
 from equilibria.dynamics.solve import solve
 from equilibria.nn.second_order import second_order
 from equilibria.reasoners.advance import Advance, Position, Rollout
+from equilibria.reasoners.interface import EVERY
 
 JACOBIAN_STREAM = 1 << 24  # draws of the probes of Jacobian regularization
 
@@ -150,7 +151,8 @@ class Terminal(Schedule):
         noise = rollout.noise.at(rollout.start + depth)
 
         def fixed(z: Tensor) -> Tensor:
-            return rollout.reasoner.iterate(z, rollout.condition, noise=noise).state
+            # The Jacobian of f is that of the whole iteration, whatever of it the recipe tracks otherwise.
+            return rollout.reasoner.iterate(z, rollout.condition, tracked=EVERY, noise=noise).state
 
         state = self.gradient.attach(fixed, solution.state)
         penalty = at_rest.step.penalty
