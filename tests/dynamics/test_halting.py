@@ -106,7 +106,7 @@ def test_a_head_that_does_not_act_costs_the_same_and_stops_nothing():
 
 def test_any_of_several_stops_and_their_losses_add_up():
     head, rest = LearnedHead(threshold=0.0), Residual(tolerance=0.5, patience=2)
-    rule = AnyOf((rest, head, FixedDepth()))
+    rule = AnyOf(of=(rest, head, FixedDepth()))
     now = signals(
         [0.1, 0.9, 0.9],
         halt_logit=torch.tensor([-1.0, 1.0, -1.0]),
@@ -119,19 +119,19 @@ def test_any_of_several_stops_and_their_losses_add_up():
     halted, memory = rule.halts(now, memory)
     assert halted.tolist() == [True, True, False]
     assert_close(rule.loss(now, lambda: now), head.loss(now, lambda: now))
-    both = AnyOf((head, QLearning()))
+    both = AnyOf(of=(head, QLearning()))
     full = replace(now, continue_logit=torch.zeros(3), final=torch.zeros(3, dtype=torch.bool))
     expected = head.loss(full, lambda: full) + QLearning().loss(full, lambda: full)
     assert_close(both.loss(full, lambda: full), expected)
 
 
 def test_exploration_of_one_rule_withholds_halts_of_all():
-    rule = AnyOf((Residual(), LearnedHead(exploration=1.0)))
+    rule = AnyOf(of=(Residual(), LearnedHead(exploration=1.0)))
     halted, steps = torch.ones(2, dtype=torch.bool), torch.tensor([2, 2])
     uniform = torch.tensor([[0.5, 0.0], [0.5, 0.99]])  # must live to step 2, and to step 8
     assert rule.explore(halted, steps, 8, uniform).tolist() == [True, False]
     assert (
-        AnyOf((Residual(), LearnedHead(exploration=1.0, acts=False))).explore(halted, steps, 8, uniform).all()
+        AnyOf(of=(Residual(), LearnedHead(exploration=1.0, acts=False))).explore(halted, steps, 8, uniform).all()
     )
 
 
@@ -157,5 +157,5 @@ def test_a_rule_of_rules_reads_as_it_is_written():
         "of": [{"rule": "residual", "tolerance": 0.2}, {"rule": "learned", "acts": False}],
     }
     rule = RULES.validate_python(written)
-    assert rule == AnyOf((Residual(tolerance=0.2), LearnedHead(acts=False)))
+    assert rule == AnyOf(of=(Residual(tolerance=0.2), LearnedHead(acts=False)))
     assert RULES.validate_python(RULES.dump_python(rule)) == rule

@@ -101,6 +101,46 @@ def test_one_bad_row_leaves_the_others_alone():
     assert torch.equal(solution.state[1], z0[1])
 
 
+def test_a_sample_that_diverges_goes_back_to_the_best_state_it_had_seen():
+    """Close to rest at the third state, then off and away: the answer is the third."""
+    path = [5.0, 3.0, 2.0, 2.0078125, 7.0, 1e7, 1e9]  # exact in float32
+
+    def f(z):
+        return torch.tensor([[path[path.index(z[0, 0].item()) + 1]], [0.5 * z[1, 0].item() + 1.0]])
+
+    z0 = torch.tensor([[5.0], [5.0]])
+    solution = solve(f, z0, Picard(), tolerance=1e-4, max_iterations=60)
+    assert solution.diverged.tolist() == [True, False]
+    assert solution.settled.tolist() == [False, True]
+    assert solution.iterations[0] == 5
+    assert solution.state[0].item() == 2.0
+    outward = solve(lambda z: 3.0 * z + 1.0, z0, Picard(), tolerance=1e-4, max_iterations=60)
+    assert outward.diverged.all()
+    assert torch.equal(outward.state, z0)  # nothing on the way was better than the start
+
+
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
+def test_growth_that_a_relative_norm_hides_never_counts_as_settled(solver):
+    solution = solve(lambda z: 2.0 * z + 1.0, torch.ones(1, 3), solver, tolerance=1e-6, max_iterations=60)
+    assert solution.state.isfinite().all()
+    # Acceleration finds the repelling fixed point of a linear map.
+    assert torch.allclose(solution.state, -torch.ones(1, 3), atol=1e-4) or not solution.settled.any()
+
+
+def test_a_sample_that_diverges_does_not_hold_up_the_others_that_leave_together():
+    z0 = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+
+    def f(z):
+        after = slow(z)
+        return torch.stack([after[0], 30.0 * z[1], after[2]])
+
+    solution = solve(f, z0, Picard(), tolerance=1e-3, max_iterations=200, together=True)
+    assert solution.diverged.tolist() == [False, True, False]
+    assert solution.settled.tolist() == [True, False, True]
+    assert solution.iterations[0] == solution.iterations[2] < 200
+    assert torch.equal(solution.state[1], z0[1])
+
+
 def test_a_start_that_is_not_finite_is_reported():
     z0 = torch.tensor([[float("inf")], [2.0]], dtype=torch.float64)
     solution = solve(slow, z0, Picard(), tolerance=1e-3, max_iterations=100)

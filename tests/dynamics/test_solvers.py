@@ -155,6 +155,55 @@ def test_gradients_flow_through_a_damped_step_and_not_through_its_size():
     torch.testing.assert_close(to_weight, 0.25 * z.sum())
 
 
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_gradients_flow_through_the_steps_of_every_solver(solver, seed):
+    """Steps unrolled until rest have the gradient of the equilibrium; η, α and H are constants to it."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(7, 7, generator=generator, dtype=torch.float64)
+    weight = (weight * 0.7 / torch.linalg.matrix_norm(weight, 2)).requires_grad_()
+    c = torch.randn(3, 7, generator=generator, dtype=torch.float64)
+    z = torch.zeros(3, 7, dtype=torch.float64)
+    memory, r = solver.init(z), torch.ones(())
+    for _ in range(150):
+        z, memory, r = solver.step(lambda y: torch.tanh(y @ weight.T + c), z, memory)
+    assert not r.requires_grad
+    assert (r < 1e-6).all()
+    rest = solver.result(z, memory)
+    (found,) = torch.autograd.grad(rest.sum(), weight)
+    slope = 1 - rest.detach() ** 2
+    system = torch.eye(7, dtype=torch.float64) - (slope[..., None] * weight.detach()).mT
+    u = torch.linalg.solve(system, torch.ones(3, 7, 1, dtype=torch.float64))[..., 0]
+    expected = (u * slope).T @ rest.detach()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [12, 700])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("solver", EVERY, ids=lambda s: s.name)
+def test_rows_end_bitwise_alike_at_every_size_and_precision(solver, dtype, size):
+    """Sums over a large state may run in another order for another batch: they must not."""
+    exact = torch.float32 if dtype == torch.bfloat16 else dtype
+    weight = torch.randn(size, size, dtype=exact)
+    weight *= 0.95 / torch.linalg.matrix_norm(weight, 2)
+    c, z0 = torch.randn(5, size, dtype=exact), torch.randn(5, size).to(dtype)
+
+    def of_rows(rows):
+        def f(z):
+            images = [torch.tanh(weight @ own.to(exact) + c[row]) for own, row in zip(z, rows, strict=True)]
+            return torch.stack(images).to(dtype)
+
+        return f
+
+    limits = {"tolerance": 1e-2 if dtype == torch.bfloat16 else 1e-5, "max_iterations": 30}
+    whole = solve(of_rows(range(5)), z0, solver, **limits)
+    for rows in ([0], [3], [1, 2, 4]):
+        part = solve(of_rows(rows), z0[rows], solver, **limits)
+        assert torch.equal(part.state, whole.state[rows])
+        assert torch.equal(part.iterations, whole.iterations[rows])
+
+
 def test_norms_name_what_they_are_relative_to():
     before = torch.tensor([[[3.0, 0.0], [0.0, 4.0]]])
     after = torch.tensor([[[3.0, 1.0], [0.0, 2.0]]])

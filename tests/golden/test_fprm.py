@@ -38,7 +38,7 @@ def supervision(case):
     """Windows of K iterations; rows leave at rest, and the halting head is trained beside that."""
     window, weight = case.config["n_backwards_L"], case.config["q_loss_coeff"]
     rest = Residual(tolerance=case.config["fp_thresh"])
-    halting = AnyOf((rest, LearnedHead(acts=False, weight=weight)))
+    halting = AnyOf(of=(rest, LearnedHead(acts=False, weight=weight)))
     depth = window * case.config["max_iter"]  # the published cap counts windows
     return Supervision(SegmentedOnline(iterations=window), halting, depth, solver=solver(case, "train"))
 

@@ -77,7 +77,7 @@ HALTINGS = {
     "q-learning": QLearning(),
     "residual": Residual(tolerance=1.0, patience=2),
     "oracle": Oracle(),
-    "any": AnyOf((Residual(tolerance=1.0), LearnedHead(acts=False))),
+    "any": AnyOf(of=(Residual(tolerance=1.0), LearnedHead(acts=False))),
 }
 
 

@@ -2,7 +2,7 @@
 
 For z* = f(z*; θ) the implicit function theorem gives `dL/dθ = uᵀ ∂f/∂θ` with `u = (I − Jᵀ)⁻¹ v`,
 v = dL/dz* and J = ∂f/∂z at z* (FPRM Eq. ift; Attractor Eq. 4). Each rule here is one way to come by u, or
-by what it stands for.
+by what it stands for. Rules are plain data, and sections of a recipe.
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from equilibria.dynamics.norms import across
 from equilibria.dynamics.solve import Solution, solve
@@ -19,9 +20,9 @@ from equilibria.dynamics.solvers import Anderson, Map, Picard, Solver
 from equilibria.dynamics.solvers.interface import check
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gradient(ABC):
-    """A rule. Rules are plain data, and sections of a recipe; `name` says which."""
+    """A rule; `name` says which, in a recipe."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     name: str
@@ -32,15 +33,15 @@ class Gradient(ABC):
 
     @abstractmethod
     def attach(self, f: Map, z: Tensor) -> Tensor:
-        """An equilibrium with this rule behind it.
+        """An equilibrium with this rule behind it; without gradient mode, its value alone.
 
         Args:
             f: differentiable in its argument and in what it closes over.
-            z: where it came to rest, `[batch, ...]`, detached.
+            z: where it came to rest, `[batch, ...]`; nothing flows back into how it got there.
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unrolled(Gradient):
     """Back through the iterations themselves: all of them, or the last ones.
 
@@ -63,9 +64,22 @@ class Unrolled(Gradient):
         return z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class OneStep(Gradient):
+    """`u = v`: Jacobian-free backpropagation, through one application of f (Fung et al. 2022)."""
+
+    name: Literal["one-step"] = "one-step"
+
+    def attach(self, f: Map, z: Tensor) -> Tensor:
+        """f(z), its graph not reaching beyond z."""
+        return f(z.detach())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Phantom(Gradient):
     """k more damped steps with gradient, `z ← (1 − λ) f(z) + λ z` (Geng et al. 2021).
+
+    Its u is `(1 − λ) Σ_{j<k} ((1 − λ) Jᵀ + λ)ʲ v`, each J taken where its step was.
 
     Attributes:
         steps: k.
@@ -82,23 +96,13 @@ class Phantom(Gradient):
 
     def attach(self, f: Map, z: Tensor) -> Tensor:
         """The last of those states."""
+        z = z.detach()
         for _ in range(self.steps):
             z = (1.0 - self.damping) * f(z) + self.damping * z if self.damping else f(z)
         return z
 
 
-@dataclass(frozen=True)
-class OneStep(Gradient):
-    """`u = v`: Jacobian-free backpropagation, through one application of f (Fung et al. 2022)."""
-
-    name: Literal["one-step"] = "one-step"
-
-    def attach(self, f: Map, z: Tensor) -> Tensor:
-        """f(z), its graph not reaching beyond z."""
-        return f(z)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Neumann(Gradient):
     """`u = Σ_{j<k} (Jᵀ)ʲ v`, the first terms of the inverse (FPRM Eq. neumann_trunc, Prop. 1).
 
@@ -128,9 +132,9 @@ class Neumann(Gradient):
         return _attached(f, z, adjoint)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Implicit(Gradient):
-    """u solved for: the fixed point of `u ← Jᵀ u + v` (Bai et al. 2019).
+    """u solved for: the fixed point of `u ← Jᵀ u + v`, from v (Bai et al. 2019).
 
     Attributes:
         solver: of that system: plain iteration, or Anderson acceleration.
@@ -159,6 +163,7 @@ class Implicit(Gradient):
         self._solver()
         check(self.tolerance >= 0, f"tolerance must not be negative, not {self.tolerance:g}")
         check(self.max_iterations >= 1, f"max_iterations must be at least 1, not {self.max_iterations}")
+        check(self.min_iterations >= 0, f"min_iterations must not be negative, not {self.min_iterations}")
         check(self.clip is None or self.clip > 0, f"clip must be positive, not {self.clip}")
 
     def _solver(self) -> Solver:
@@ -191,37 +196,109 @@ class Implicit(Gradient):
 
 
 AnyGradient = Unrolled | OneStep | Phantom | Neumann | Implicit
-Adjoint = Callable[[Map, Tensor], Tensor]
 
 
-def _attached(f: Map, z: Tensor, adjoint: Adjoint) -> Tensor:
-    """f(z) with `adjoint(u ↦ Jᵀ u, v)` in place of the incoming gradient v."""
-    if not torch.is_grad_enabled():
-        return f(z)
+def solve_with_gradient(
+    f: Map,
+    z0: Tensor,
+    solver: Solver,
+    gradient: Gradient,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    **limits: Any,
+) -> Solution:
+    """`solve` without gradient, then the rule attached to where it ended.
+
+    With `Unrolled` the last iterations run with gradient, for every sample, from where the others ended: so
+    many gradient passes through, whether a sample had settled before or not. The memory that is given back
+    has no gradient.
+
+    Args:
+        f, z0, solver, tolerance, max_iterations: as in `solve`.
+        gradient: the rule.
+        **limits: more of `solve`.
+    """
+    tracked = gradient.tracked(max_iterations)
+    if not tracked:
+        with torch.no_grad():
+            solution = solve(f, z0, solver, tolerance=tolerance, max_iterations=max_iterations, **limits)
+        return replace(solution, state=gradient.attach(f, solution.state))
+    state, memory = z0, solver.init(z0)
+    before: Solution | None = None
+    if tracked < max_iterations:
+        with torch.no_grad():
+            untracked = max_iterations - tracked
+            before = solve(f, z0, solver, tolerance=tolerance, max_iterations=untracked, **limits)
+        state, memory = before.state, before.memory
+    residuals: list[Tensor] = []
+    for _ in range(tracked):
+        state, memory, residual = solver.step(f, state, memory)
+        residuals.append(residual.detach())
+    known = torch.stack(residuals, dim=1)
+    spent = torch.full((len(state),), tracked, dtype=torch.int64, device=state.device)
+    diverged = ~state.detach().flatten(1).isfinite().all(dim=1)
+    if before is not None:
+        known = torch.cat([before.residuals, known], dim=1)
+        spent, diverged = before.iterations + spent, before.diverged | diverged
+    return Solution(
+        state=solver.result(state, memory),
+        residuals=known,
+        iterations=spent,
+        settled=(residuals[-1] < tolerance) & ~diverged,
+        diverged=diverged,
+        memory={name: value.detach() for name, value in memory.items()},
+    )
+
+
+def jacobian_penalty(f: Map, z: Tensor, probe: Tensor) -> Tensor:
+    """Mean over all elements of `(Jᵀ probe)²`, J = ∂f/∂z at z: a scalar with gradient (Bai et al. 2021).
+
+    There are two scalings of it about. With standard normal probes, as in torchdeq, its mean over probes is
+    ‖J‖²_F / elements, ‖J‖²_F summed over the batch. Attractor's code divides the probe by √width first,
+    which divides the penalty by the width. Nothing flows back into how z was found.
+    """
     at = z.detach().requires_grad_()
     with torch.enable_grad():
-        # A graph of its own for products with Jᵀ; that of `value` passes u on to parameters and condition.
-        inner = f(at)
+        (product,) = torch.autograd.grad(f(at), at, probe, create_graph=True)
+    return product.square().mean()
+
+
+def _attached(f: Map, z: Tensor, adjoint: Callable[[Map, Tensor], Tensor]) -> Tensor:
+    """f(z) with `adjoint(u ↦ Jᵀ u, v)` in place of the incoming gradient v, in float32 or float64."""
     value = f(z.detach())
+    if not value.requires_grad:
+        return value
+    # A graph of its own for products with Jᵀ; that of `value` passes u on to parameters and condition.
+    at = z.detach().requires_grad_()
+    inner = f(at)
 
     def transposed(u: Tensor) -> Tensor:
-        return torch.autograd.grad(inner, at, u, retain_graph=True)[0]
+        (product,) = torch.autograd.grad(
+            inner, at, u.to(inner.dtype), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return product.to(u.dtype)
 
-    return _Adjoint.apply(value, lambda v: adjoint(transposed, v))  # type: ignore[no-any-return]
+    def replaced(v: Tensor) -> Tensor:
+        wide = v if v.dtype == torch.float64 else v.float()
+        return adjoint(transposed, wide).to(v.dtype)
+
+    return _Adjoint.apply(value, replaced)  # type: ignore[no-any-return]
 
 
 class _Adjoint(torch.autograd.Function):
     """The identity, whose backward is a function given."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, solve_for: Map) -> Tensor:
-        ctx.solve_for = solve_for
+    def forward(ctx: Any, value: Tensor, replaced: Map) -> Tensor:
+        ctx.replaced = replaced
         return value.view_as(value)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         (v,) = grad_outputs
-        return ctx.solve_for(v), None
+        return ctx.replaced(v), None
 
 
 def _clipped(value: Tensor, reference: Tensor, clip: float | None) -> Tensor:
@@ -232,52 +309,3 @@ def _clipped(value: Tensor, reference: Tensor, clip: float | None) -> Tensor:
     most = clip * torch.linalg.vector_norm(reference.flatten(1), dim=1)
     shrink = torch.where(length > most, most / length.clamp(min=1e-30), 1.0)
     return value * across(shrink, value)
-
-
-def solve_with_gradient(
-    f: Map, z0: Tensor, solver: Solver, gradient: Gradient, *, max_iterations: int, **limits: Any
-) -> Solution:
-    """`solve` without gradient, then the rule attached to where it ended.
-
-    With `Unrolled` the last iterations are run with gradient, for all samples, from where the rest ended.
-    """
-    tracked = gradient.tracked(max_iterations)
-    if not tracked:
-        with torch.no_grad():
-            solution = solve(f, z0, solver, max_iterations=max_iterations, **limits)
-        return replace(solution, state=gradient.attach(f, solution.state.detach()))
-    state, memory = z0, solver.init(z0)
-    before: Solution | None = None
-    if tracked < max_iterations:
-        with torch.no_grad():
-            before = solve(f, z0, solver, max_iterations=max_iterations - tracked, **limits)
-        state, memory = before.state, before.memory
-    residual = state.new_zeros(len(state))
-    residuals: list[Tensor] = []
-    for _ in range(tracked):
-        state, memory, residual = solver.step(f, state, memory)
-        residuals.append(residual)
-    late = torch.stack(residuals, dim=1)
-    spent = torch.full((len(state),), tracked, dtype=torch.int64, device=state.device)
-    known = late if before is None else torch.cat([before.residuals, late], dim=1)
-    diverged = ~state.detach().flatten(1).isfinite().all(dim=1)
-    return Solution(
-        state=solver.result(state, memory),
-        residuals=known,
-        iterations=spent if before is None else before.iterations + spent,
-        settled=(residual < limits["tolerance"]) & ~diverged,
-        diverged=diverged,
-        memory=memory,
-    )
-
-
-def jacobian_penalty(f: Map, z: Tensor, probe: Tensor) -> Tensor:
-    """Mean over all elements of `(Jᵀ probe)²`, J = ∂f/∂z at z: a scalar with gradient (Bai et al. 2021).
-
-    With standard normal probes its mean is ‖J‖²_F / elements, as in torchdeq; Attractor's code divides the
-    probe by √width first, which divides the penalty by the width.
-    """
-    at = z.detach().requires_grad_()
-    with torch.enable_grad():
-        (product,) = torch.autograd.grad(f(at), at, probe, create_graph=True)
-    return product.square().mean()

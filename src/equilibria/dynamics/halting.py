@@ -88,7 +88,7 @@ def right_now(halt_logit: Tensor, correct: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(halt_logit, correct.to(halt_logit.dtype), reduction="none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FixedDepth(Halting):
     """Every trajectory runs its full depth; nothing is learned."""
 
@@ -99,7 +99,7 @@ class FixedDepth(Halting):
         return torch.zeros_like(signals.steps, dtype=torch.bool), memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LearnedHead(Halting):
     """Stop when the halting head says so (EqR Alg. 1; TRM; adaptive computation time, Graves 2017).
 
@@ -135,7 +135,7 @@ class LearnedHead(Halting):
         return self.weight * right_now(_asked(signals.halt_logit, "a halting head"), correct)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QLearning(Halting):
     """Stop when halting is worth more than going on; both values are learned (HRM).
 
@@ -178,7 +178,7 @@ class QLearning(Halting):
         return halt, _asked(signals.continue_logit, "a head for the value of going on")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Residual(Halting):
     """Stop when the state rests (FPRM Sec. 3.3), or when the solver's step size has collapsed.
 
@@ -213,7 +213,7 @@ class Residual(Halting):
         return rests, memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Oracle(Halting):
     """Training only: stop as soon as the answer is right; a control, which collapses (EqR Tab. 8e)."""
 
@@ -227,7 +227,7 @@ class Oracle(Halting):
 Single = FixedDepth | LearnedHead | QLearning | Residual | Oracle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnyOf(Halting):
     """Stop when any of several rules says so; their losses add up.
 

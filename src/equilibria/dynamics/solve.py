@@ -8,7 +8,9 @@ from torch import Tensor
 from equilibria.dynamics.norms import across
 from equilibria.dynamics.solvers import Map, Memory, Solver
 
-DIVERGED = 1e4  # a residual so many times the first one is no way to a fixed point
+# A residual so many times the first one is no way to a fixed point. In a relative norm a state may grow
+# without its residual: then only numbers that overflow tell, and a sample that goes on has not settled.
+DIVERGED = 1e4
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Solution:
     """How a solve ended.
 
     Attributes:
-        state: `[batch, ...]`, finite where the start was.
+        state: `[batch, ...]`, finite where the start was. Of a sample that diverged: the evaluated state
+            whose residual was the smallest (the start, if none of its residuals was finite).
         residuals: `[batch, max_iterations]` in the norm of the solver; NaN once a sample was left alone.
         iterations: evaluations of f that each sample used: int64 `[batch]`.
         settled: whether its residual came under the tolerance.
@@ -47,8 +50,8 @@ def solve(
     """Iterate `f` from `z0 [batch, ...]` until every sample has settled, diverged, or used up its iterations.
 
     A sample that has settled is left alone: f still sees it, as it sees the whole batch, but its state
-    stays. So, for a map that treats rows alike, its answer is the same whatever shares its batch. A sample that
-    diverges keeps the last state that was finite.
+    stays. So, for a map that treats rows alike, its answer is the same whatever shares its batch. A
+    sample that diverges is left alone too, and goes back to the best state it had seen.
 
     Args:
         f: `[batch, ...]` → the same shape.
@@ -58,8 +61,8 @@ def solve(
         max_iterations: evaluations of f at most.
         min_iterations: evaluations before which no sample counts as settled.
         patience: evaluations in a row that the residual must be below the tolerance.
-        together: nobody is left alone before the largest residual of the batch is below the tolerance, as
-            published implementations have it.
+        together: nobody counts as settled before the largest residual of the batch is below the tolerance,
+            as published implementations have it; samples that diverged do not count.
         check_every: the host looks every so often whether all are done; 0: never, so that nothing waits for
             the device.
     """
@@ -72,14 +75,15 @@ def solve(
     iterations = torch.zeros_like(rested)
     settled = torch.zeros(batch, dtype=torch.bool, device=device)
     diverged = torch.zeros_like(settled)
-    first: Tensor | None = None
-    residuals: Tensor | None = None
+    # The state of the smallest residual so far, for samples that will diverge.
+    nearest = z0
+    first = least = residuals = None
     for count in range(1, max_iterations + 1):
         alive = ~(settled | diverged)
         after, moved, residual = solver.step(f, state, memory)
         residual = residual.detach()
-        if first is None or residuals is None:
-            first = residual
+        if first is None or least is None or residuals is None:
+            first, least = residual, torch.full_like(residual, torch.inf)
             residuals = torch.full((batch, max_iterations), torch.nan, dtype=residual.dtype, device=device)
         result = solver.result(after, moved)
         finite = (
@@ -87,10 +91,13 @@ def solve(
             & result.detach().flatten(1).isfinite().all(dim=1)
             & residual.isfinite()
         )
+        nearer = alive & (residual < least)
+        nearest = torch.where(across(nearer, state), state, nearest)
+        least = torch.where(nearer, residual, least)
         runs_off = ~finite | (residual > DIVERGED * first.clamp(min=1e-6))
         goes = alive & finite
         state = torch.where(across(goes, after), after, state)
-        answer = torch.where(across(goes, result), result, answer)
+        answer = state if result is after else torch.where(across(goes, result), result, answer)
         memory = {
             name: torch.where(across(goes, value), value, memory[name]) for name, value in moved.items()
         }
@@ -98,9 +105,10 @@ def solve(
         iterations = iterations + alive
         rested = torch.where(residual < tolerance, rested + 1, 0)
         rests = (rested >= patience) & (count >= min_iterations)
-        settled = settled | (alive & ~runs_off & (rests.all() if together else rests))
         diverged = diverged | (alive & runs_off)
+        settled = settled | (alive & ~diverged & ((rests | diverged).all() if together else rests))
         if check_every and count % check_every == 0 and bool((settled | diverged).all()):
             break
     assert residuals is not None
+    answer = torch.where(across(diverged, answer), nearest, answer)
     return Solution(answer, residuals, iterations, settled, diverged, memory)

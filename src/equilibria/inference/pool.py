@@ -103,7 +103,7 @@ def run_pool(
         if len(alive):
             advance = Rollout(reasoner, solver, condition, source, k)(position)
             step, position = advance.step, advance.position
-            prediction = reasoner.decode(position.state, condition)
+            prediction = reasoner.decode(advance.answer, condition)
             ends.record(alive, k, step, prediction, logits)
             steps = torch.full_like(alive, k + 1)
             halted, remembered = halting.halts(advance.signals(prediction, steps), remembered)

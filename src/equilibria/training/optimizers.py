@@ -36,8 +36,11 @@ class OptimizerConfig(BaseModel):
 
 
 def is_hidden_matrix(name: str, weight: nn.Parameter) -> bool:
-    """Whether Muon should move it: a matrix between the embedding and the heads (Jordan et al. 2024)."""
-    return weight.ndim == 2 and "embedding" not in name and "head" not in name
+    """Whether Muon should move it: a matrix between the embedding and the heads (Jordan et al. 2024).
+
+    Filters of a depth-wise convolution are rows of numbers, not a matrix.
+    """
+    return weight.ndim == 2 and not any(part in name for part in ("embedding", "head", "convolution"))
 
 
 def build_optimizers(reasoner: Reasoner[Any], config: OptimizerConfig) -> list[Optimizer]:

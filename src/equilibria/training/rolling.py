@@ -139,6 +139,7 @@ def backward(
     `depth` overrides that of the config.
     """
     wanted = depth or config.depth
+    size = len(carry.steps) // config.accumulate
     supervision = Supervision(
         config.schedule,
         config.halting,
@@ -147,8 +148,8 @@ def backward(
         config.smoothing,
         config.candidates,
         config.solver,
+        share=size / config.candidates / config.batch,
     )
-    size = len(carry.steps) // config.accumulate
     parts: list[Carry] = []
     metrics: list[dict[str, Tensor]] = []
     for part in range(config.accumulate):

@@ -35,7 +35,7 @@ class Schedule(ABC):
         """One interval on from a detached position; its anchors are consecutive iterations up to the last."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentedOnline(Schedule):
     """Every segment is supervised and followed by an optimizer step, and the next goes on from there
     (EqR Eq. 10; FPRM Alg. 2 with windows of K iterations).
@@ -63,7 +63,7 @@ class SegmentedOnline(Schedule):
         return [reached]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trajectory(Schedule):
     """The whole trajectory, every iteration a graph of its own, losses at late anchors, one optimizer step
     (EqR Eq. 9, Tab. 7).
@@ -95,7 +95,7 @@ class Trajectory(Schedule):
         return anchors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Terminal(Schedule):
     """The whole trajectory, one loss at its end, one optimizer step (EqR Tab. 8b; DEQ).
 

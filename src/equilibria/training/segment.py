@@ -30,6 +30,8 @@ class Supervision:
         smoothing: label smoothing.
         candidates: trajectories of one problem, next to each other in the batch.
         solver: how the map is iterated.
+        share: part of the global batch that these rows are. A penalty is a mean over rows, so it counts for as
+            much.
     """
 
     schedule: Schedule
@@ -39,6 +41,7 @@ class Supervision:
     smoothing: float = 0.0
     candidates: int = 1
     solver: Solver = field(default_factory=Picard)
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def run_segment(reasoner: Reasoner[Any], carry: Carry, supervision: Supervision)
         targets, penalty = learned.batch.targets, work.anchors[place].step.penalty
         answer = answer_loss(prediction.logits, targets, supervision.objective, supervision.smoothing).sum()
         deciding = supervision.halting.loss(signals, partial(work.peek, place)).sum()
-        losses.append(answer + deciding if penalty is None else answer + deciding + penalty)
+        total = answer + deciding
+        losses.append(total if penalty is None else total + supervision.share * penalty)
     loss = torch.stack(losses).mean() if len(losses) > 1 else losses[0]
     anchor, (prediction, signals) = work.anchors[-1], views[-1]
     with torch.no_grad():

@@ -12,11 +12,12 @@ from equilibria.dynamics.solvers.interface import Map, Memory, Solver, check
 GROWTH = 10.0  # a residual so many times the best one of its history makes that history worthless
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Anderson(Solver):
     """The next iterate mixes the last ones so that their residuals would cancel: `min ‖Σ αᵢ gᵢ‖, Σ αᵢ = 1`.
 
-    Converges faster than Picard near a contraction. Where f is noisy, prefer `Relaxed`.
+    Converges faster than Picard near a contraction. Where f is noisy, prefer `Relaxed`. Gradients, where
+    enabled, flow through the iterates and their images; the weights α are constants to them.
 
     Attributes:
         window: m, iterates remembered.
@@ -63,9 +64,9 @@ class Anderson(Solver):
             count = torch.where(grown, 0, count)
             best = torch.where(grown, torch.inf, best)
         slot = torch.arange(self.window, device=z.device)[None] == (count % self.window)[:, None]
-        inputs = torch.where(slot[..., None], z.detach().flatten(1)[:, None], memory["inputs"])
-        values = torch.where(slot[..., None], value.detach().flatten(1)[:, None], memory["values"])
-        weights, solved = self._weights(inputs, values, count)
+        inputs = torch.where(slot[..., None], z.flatten(1)[:, None], memory["inputs"])
+        values = torch.where(slot[..., None], value.flatten(1)[:, None], memory["values"])
+        weights, solved = self._weights(inputs.detach(), values.detach(), count)
         mixed = self.mixing * _mix(weights, values) + (1.0 - self.mixing) * _mix(weights, inputs)
         mixed = mixed.to(z.dtype).view_as(z)
         finite = mixed.flatten(1).isfinite().all(dim=1)

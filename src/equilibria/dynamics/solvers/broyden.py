@@ -12,13 +12,14 @@ from equilibria.dynamics.solvers.interface import Map, Memory, Solver, check
 GROWTH = 10.0  # as in `Anderson`: a residual so many times its best makes the history worthless
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Broyden(Solver):
     """Quasi-Newton steps on g(z) = f(z) − z: `z ← z − H g`, H a low-rank estimate of the inverse Jacobian.
 
     H = −I + Σ uᵢ vᵢᵀ ("good" Broyden updates). When the ranks are used up, when an update divides by nearly
     nothing, or when a sample's residual is over ten times its best, that sample starts again from −I: a
-    Picard step. Memory does not grow with iterations.
+    Picard step. Memory does not grow with iterations. Gradients, where enabled, flow through z and g; H is a
+    constant to them.
 
     Attributes:
         window: ranks remembered.
@@ -50,8 +51,8 @@ class Broyden(Solver):
         value = f(z).to(z.dtype)
         r = residual(value, z, self.norm)
         count, u, v, moved = memory["count"], memory["u"], memory["v"], memory["step"]
-        gap = (value - z).detach().flatten(1).to(u.dtype)
-        changed = gap - memory["gap"]
+        gap = (value - z).flatten(1).to(u.dtype)
+        changed = gap.detach() - memory["gap"]
         # H ← H + (Δz − H Δg) (Δzᵀ H) / (Δzᵀ H Δg)
         towards = _apply(u, v, changed)
         row = _apply(v, u, moved)
@@ -76,8 +77,8 @@ class Broyden(Solver):
             ),
             "u": u,
             "v": v,
-            "step": step,
-            "gap": gap,
+            "step": step.detach(),
+            "gap": gap.detach(),
         }
         return after, memory | remembered, r
 

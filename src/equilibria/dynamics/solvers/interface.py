@@ -13,7 +13,7 @@ batch and another take its place."""
 Map = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Solver(ABC):
     """How a fixed point of f is sought, one evaluation at a time. Samples never see each other.
 

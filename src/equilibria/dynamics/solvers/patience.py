@@ -10,7 +10,7 @@ from equilibria.dynamics.norms import Norm, across, residual
 from equilibria.dynamics.solvers.interface import Map, Memory, Solver, check
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PatienceDamped(Solver):
     """`z ← η f(z) + (1 − η) z`; after P steps without a new best residual, η decays by γ.
 

@@ -9,7 +9,7 @@ from equilibria.dynamics.norms import Norm, residual
 from equilibria.dynamics.solvers.interface import Map, Memory, Solver, check
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picard(Solver):
     """`z ← f(z)`: converges where f contracts, at the rate of its contraction (Banach)."""
 
@@ -22,7 +22,7 @@ class Picard(Solver):
         return after, memory, residual(after, z, self.norm)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Relaxed(Solver):
     """`z ← (1 − λ) f(z) + λ z`: the same fixed points; tames rotation and oscillation (FPRM Thm. 3).
 
