@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from equilibria.diagnostics.plots import plot_budget_grid
     from equilibria.errors import EquilibriaError
     from equilibria.inference.budget import Budget
-    from equilibria.interop import from_published, import_checkpoint
+    from equilibria.interop import from_published, import_checkpoint, published_families
     from equilibria.pipeline import (
         Answer,
         Pipeline,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from equilibria.reasoners import Reasoner, families
     from equilibria.recipes import Recipe, load_recipe, recipe_names
+    from equilibria.reproduce import Findings, Reproduction, Sheet, reproduction, reproductions
     from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train
     from equilibria.tasks import Problems, Task, load_task, task_names
     from equilibria.version import __version__
@@ -37,10 +38,13 @@ _HOMES = {
     "Budget": "inference.budget",
     "EquilibriaError": "errors",
     "Evaluation": "diagnostics.evaluation",
+    "Findings": "reproduce",
     "Pipeline": "pipeline",
     "Problems": "tasks",
     "Reasoner": "reasoners",
     "Recipe": "recipes",
+    "Reproduction": "reproduce",
+    "Sheet": "reproduce",
     "Task": "tasks",
     "__version__": "version",
     "evaluation_problems": "runs",
@@ -58,7 +62,10 @@ _HOMES = {
     "load_task": "tasks",
     "plan": "runs",
     "plot_budget_grid": "diagnostics.plots",
+    "published_families": "interop",
     "recipe_names": "recipes",
+    "reproduction": "reproduce",
+    "reproductions": "reproduce",
     "shipped_names": "pipeline",
     "task_names": "tasks",
     "train": "runs",
@@ -69,12 +76,15 @@ __all__ = [
     "Budget",
     "EquilibriaError",
     "Evaluation",
+    "Findings",
     "Pipeline",
     "Plan",
     "Problems",
     "Reasoner",
     "Recipe",
+    "Reproduction",
     "Row",
+    "Sheet",
     "Task",
     "__version__",
     "evaluation_problems",
@@ -89,8 +99,11 @@ __all__ = [
     "load_task",
     "plan",
     "plot_budget_grid",
+    "published_families",
     "recipe_names",
     "record_scores",
+    "reproduction",
+    "reproductions",
     "shipped_names",
     "task_names",
     "train",

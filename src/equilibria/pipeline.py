@@ -1,7 +1,7 @@
 """What a user holds: a reasoner with its task, its recipe and its card."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -255,11 +255,18 @@ def held_out_problems(name: str | Path) -> Problems:
     return load(name).task.read(file)
 
 
-def load(name: str | Path, device: str | torch.device = "cpu") -> Pipeline:
+def load(name: str | Path, device: str | torch.device = "cpu", overrides: Sequence[str] = ()) -> Pipeline:
     """A shipped reasoner by name, a checkpoint folder, or a Hub id `owner/name`.
 
+    Args:
+        name: which.
+        device: where it shall run.
+        overrides: `section.key=value` on top of its recipe: how it is run, as in `reasoner.noise=0` or
+            `inference.solver.name=anderson`; what its weights are made of cannot change.
+
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, it is damaged, or its weights do not fit the overrides.
+        RecipeError: an override names something that does not exist or does not fit.
     """
     folder = find_checkpoint(name)
     content = checkpoint.read_checkpoint(folder)
@@ -267,6 +274,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Pipeline:
         recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
     except RecipeError as error:
         raise CheckpointError(str(error)) from error
+    if overrides:
+        recipe = parse_recipe(content.recipe, overrides, where=str(name))
     task = recipe.build_task()
     reasoner = recipe.build_reasoner(task)
     try:

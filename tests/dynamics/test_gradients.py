@@ -241,6 +241,23 @@ def test_every_solver_can_be_unrolled(solver):
         assert_close(found, f.by_theorem(f.rest()), 1e-6)
 
 
+@pytest.mark.parametrize(
+    "rule", [Unrolled(), Unrolled(last=2), OneStep(), Phantom(), Neumann(), Implicit()], ids=repr
+)
+def test_a_row_that_diverges_stays_finite_and_the_others_settle(rule):
+    weight = torch.tensor([0.5, float("nan")], dtype=torch.float64)[:, None]
+    offset = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    start = torch.full((2, 3), 7.0, dtype=torch.float64)
+    limits = {"tolerance": 1e-6, "max_iterations": 40}
+    solution = solve_with_gradient(lambda z: weight * z + offset, start, Picard(), rule, **limits)
+    assert solution.diverged.tolist() == [False, True]
+    assert solution.settled.tolist() == [True, False]
+    assert torch.equal(solution.state[1], start[1])
+    torch.testing.assert_close(solution.state[0], torch.full((3,), 2.0, dtype=torch.float64))
+    (slope,) = torch.autograd.grad(solution.state[0].sum(), offset)
+    assert (slope[0] >= 1.0).all()
+
+
 @pytest.mark.parametrize("solver", [Picard(), Relaxed(), Anderson(), Broyden()], ids=lambda s: s.name)
 def test_solving_and_attaching(solver):
     f = Contraction(1, 0.8)

@@ -131,7 +131,9 @@ def test_exploration_of_one_rule_withholds_halts_of_all():
     uniform = torch.tensor([[0.5, 0.0], [0.5, 0.99]])  # must live to step 2, and to step 8
     assert rule.explore(halted, steps, 8, uniform).tolist() == [True, False]
     assert (
-        AnyOf(of=(Residual(), LearnedHead(exploration=1.0, acts=False))).explore(halted, steps, 8, uniform).all()
+        AnyOf(of=(Residual(), LearnedHead(exploration=1.0, acts=False)))
+        .explore(halted, steps, 8, uniform)
+        .all()
     )
 
 

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from equilibria.cli import data, demo, evaluate, import_, list_, solve, train
+from equilibria.cli import data, demo, evaluate, import_, list_, reproduce, solve, train
 from equilibria.errors import EquilibriaError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("list")(list_.list_everything)
 app.command("import")(import_.import_checkpoint)
 app.command("demo")(demo.demo)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(data.app, name="data")
 
 

@@ -33,6 +33,10 @@ LEGEND = (
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Shipped reasoner, checkpoint folder, or Hub id.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="How it is run, as in inference.solver.name=anderson."),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled problems (CSV); without it, those the recipe held out.")
     ] = None,
@@ -53,7 +57,7 @@ def evaluate(
 ) -> None:
     """Measure exact accuracy at every depth and breadth, from one pass of trajectories."""
     depths, breadths = whole_numbers(depth, "--depth"), whole_numbers(breadth, "--breadth")
-    pipeline = eq.load(checkpoint, resolve_device(device)).compute_in(dtype)
+    pipeline = eq.load(checkpoint, resolve_device(device), overrides or []).compute_in(dtype)
     problems = eq.evaluation_problems(pipeline, data, limit)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(f"{len(problems):,} problems", total=len(problems))
@@ -76,7 +80,15 @@ def evaluate(
         eq.plot_budget_grid(evaluation, png)
     if card:
         folder = eq.find_checkpoint(checkpoint)
-        what = [checkpoint, *(("--data", data) if data else ()), "--depth", depth, "--breadth", breadth]
+        what = [
+            checkpoint,
+            *(overrides or []),
+            *(("--data", data) if data else ()),
+            "--depth",
+            depth,
+            "--breadth",
+            breadth,
+        ]
         how = ["--halting", halting, "--seed", str(seed), "--dtype", dtype]
         part = ["--limit", str(limit)] if limit else []
         eq.record_scores(pipeline, evaluation, folder, " ".join(["equilibria evaluate", *what, *how, *part]))

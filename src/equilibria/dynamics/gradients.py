@@ -212,7 +212,8 @@ def solve_with_gradient(
 
     With `Unrolled` the last iterations run with gradient, for every sample, from where the others ended: so
     many gradient passes through, whether a sample had settled before or not. The memory that is given back
-    has no gradient.
+    has no gradient. Nor has the state of a sample that diverged: it stays where the part without gradient
+    left it, finite. What f makes of it on the way may still reach gradients of parameters that it shares.
 
     Args:
         f, z0, solver, tolerance, max_iterations: as in `solve`.
@@ -223,26 +224,28 @@ def solve_with_gradient(
     if not tracked:
         with torch.no_grad():
             solution = solve(f, z0, solver, tolerance=tolerance, max_iterations=max_iterations, **limits)
-        return replace(solution, state=gradient.attach(f, solution.state))
-    state, memory = z0, solver.init(z0)
+        end = gradient.attach(f, solution.state)
+        return replace(solution, state=torch.where(across(solution.diverged, end), solution.state, end))
+    start, memory = z0, solver.init(z0)
     before: Solution | None = None
     if tracked < max_iterations:
         with torch.no_grad():
             untracked = max_iterations - tracked
             before = solve(f, z0, solver, tolerance=tolerance, max_iterations=untracked, **limits)
-        state, memory = before.state, before.memory
-    residuals: list[Tensor] = []
+        start, memory = before.state, before.memory
+    state, residuals = start, list[Tensor]()
     for _ in range(tracked):
         state, memory, residual = solver.step(f, state, memory)
         residuals.append(residual.detach())
     known = torch.stack(residuals, dim=1)
     spent = torch.full((len(state),), tracked, dtype=torch.int64, device=state.device)
-    diverged = ~state.detach().flatten(1).isfinite().all(dim=1)
+    end = solver.result(state, memory)
+    diverged = ~end.detach().flatten(1).isfinite().all(dim=1)
     if before is not None:
         known = torch.cat([before.residuals, known], dim=1)
         spent, diverged = before.iterations + spent, before.diverged | diverged
     return Solution(
-        state=solver.result(state, memory),
+        state=torch.where(across(diverged, end), start.detach(), end),
         residuals=known,
         iterations=spent,
         settled=(residuals[-1] < tolerance) & ~diverged,

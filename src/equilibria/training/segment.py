@@ -30,8 +30,8 @@ class Supervision:
         smoothing: label smoothing.
         candidates: trajectories of one problem, next to each other in the batch.
         solver: how the map is iterated.
-        share: part of the global batch that these rows are. A penalty is a mean over rows, so it counts for as
-            much.
+        share: part of the global batch that these rows are. A penalty is a mean over rows, so it counts for
+            as much.
     """
 
     schedule: Schedule
