@@ -69,7 +69,7 @@ def fill(training: Training) -> None:
     rolling, reasoner = training.rolling, training.reasoner
     arriving, depth = rolling.sampler.at(0), training.config.depth
     state = reasoner.initial_state(reasoner.encode(arriving.inputs), NoiseSource(arriving.keys))
-    filled = rolling.carry.refill(arriving, state)
+    filled = rolling.carry.refill(arriving, state, rolling.carry.memory)
     rows = len(filled.steps)
     ages = torch.arange(rows, device=filled.steps.device) * depth // rows
     rolling.carry.overwrite(replace(filled, steps=ages))
