@@ -1,6 +1,7 @@
 """Word problems at lengths never trained on: what is trained, what is tested, what is said of it."""
 
 import csv
+from functools import partial
 
 import pytest
 
@@ -57,16 +58,9 @@ def test_both_reasoners_are_trained_on_the_same_problems_for_every_seed(setup, s
 def test_a_run_is_trained_once_tested_every_way_and_drawn(setup, monkeypatch):
     monkeypatch.setattr(state_tracking, "PROBLEMS", 8)
     surroundings = setup(overrides=TINY)
-    findings = REPRODUCTION.make(
-        "cpu",
-        TINY,
-        out=surroundings.out,
-        cache=surroundings.cache,
-        seeds=1,
-        jobs=1,
-        device="cpu",
-        say=lambda _: None,
-    )
+    places = {"out": surroundings.out, "cache": surroundings.cache}
+    make = partial(REPRODUCTION.make, "cpu", TINY, **places, seeds=1, jobs=1, device="cpu", say=str)
+    findings = make()
     text = (surroundings.out / "state-tracking.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == len(MODELS) * len(lengths(4)) == len(findings.sheets[0].rows)
@@ -76,17 +70,7 @@ def test_a_run_is_trained_once_tested_every_way_and_drawn(setup, monkeypatch):
     assert all(float(r["layers"]) <= state_tracking.LAYERS for r in rows)
     assert (surroundings.out / "state-tracking.png").read_bytes()[:4] == b"\x89PNG"
     monkeypatch.setattr("equilibria.reproduce.runs.train", None)  # a second call trains nothing
-    again = REPRODUCTION.make(
-        "cpu",
-        TINY,
-        out=surroundings.out,
-        cache=surroundings.cache,
-        seeds=1,
-        jobs=1,
-        device="cpu",
-        say=lambda _: None,
-    )
-    assert again.sheets[0].rows == findings.sheets[0].rows
+    assert make().sheets[0].rows == findings.sheets[0].rows
 
 
 def test_a_reasoner_that_halts_spends_less_than_its_budget(setup):

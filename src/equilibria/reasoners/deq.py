@@ -1,7 +1,8 @@
 """Deep equilibrium models: the answer is read off the fixed point of one level (Bai et al. 2019).
 
 The state starts at zero, a solver finds the equilibrium, and its gradient comes from the implicit function
-theorem: `training.schedule.name=terminal` with an implicit `training.gradient`.
+theorem: `training.schedule.name=terminal` with an implicit
+`training.schedule.gradient`.
 """
 
 from typing import Literal

@@ -231,7 +231,7 @@ REPRODUCTION = Reproduction(
     name="state-tracking",
     what="FPRM Fig. 4: length generalization and adaptive compute on word problems",
     scales={
-        "cpu": "4 runs (FPRM and TRM + conv, 2 seeds) on Z60 at length 16: under 20 minutes each on one core",
+        "cpu": "4 runs (FPRM of 4,000 steps and TRM + conv of 3,500, 2 seeds) on Z60 at length 8",
         "paper": "4 runs (FPRM and TRM + conv, 2 seeds) on A5 at length 32, 97,656 steps of 1,024 each",
     },
     run=run,

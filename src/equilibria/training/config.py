@@ -68,6 +68,11 @@ class TrainingConfig(BaseModel):
         if self.depth % self.schedule.interval(self.depth):
             interval = self.schedule.interval(self.depth)
             raise ValueError(f"depth {self.depth} must be a multiple of the schedule's {interval} iterations")
+        for stage in self.curriculum:
+            if stage.depth and stage.depth % self.schedule.interval(stage.depth):
+                raise ValueError(
+                    f"curriculum: depth {stage.depth} must be a multiple of the schedule's interval"
+                )
         ends = [stage.until for stage in self.curriculum]
         if ends != sorted(set(ends)):
             raise ValueError(f"curriculum: stages must end one after the other, not at {ends}")
