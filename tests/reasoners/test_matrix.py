@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from equilibria.dynamics.halting import AnyOf, FixedDepth, LearnedHead, Oracle, QLearning, Residual
 from equilibria.dynamics.solvers import Anderson, PatienceDamped
+from equilibria.errors import TrainingError
 from equilibria.reasoners import configure, families, family
 from equilibria.reasoners.interface import ProblemShape
 from equilibria.tasks import load_task
@@ -146,7 +147,13 @@ def check(batch, schedule, halting):
 
 
 def sensible(name, options, schedule):
-    """Where an iteration forgets what it started from, there is no equilibrium over iterations."""
+    """Where an iteration forgets what it started from, there is no equilibrium over iterations; where its
+    own gradient is a solve or a series, there is no second gradient."""
+    if schedule is SCHEDULES["penalised"] and options.get("gradient", {}).get("name") in (
+        "neumann",
+        "implicit",
+    ):
+        return False
     solved = name == "attractor" and options.get("solved") == "joint"
     if isinstance(schedule, Terminal) and schedule.gradient.name != "unrolled":
         return name != "feedforward" and not solved
@@ -172,6 +179,14 @@ def test_variants_under_every_schedule(variant):
     for schedule in SCHEDULES.values():
         if sensible(name, options, schedule):
             check(rolling(name, options, schedule=schedule), schedule, LearnedHead())
+
+
+@pytest.mark.parametrize("variant", ["attractor, neumann", "attractor, implicit"])
+def test_a_penalty_that_would_take_second_gradients_where_there_are_none_is_refused(variant):
+    name, options = VARIANTS[variant]
+    batch = rolling(name, options, schedule=SCHEDULES["penalised"])
+    with pytest.raises(TrainingError, match=r"schedule\.jacobian .* reasoner\.gradient\.name to phantom"):
+        run(batch, 1)
 
 
 @pytest.mark.parametrize("solver", [PatienceDamped(patience=1), Anderson(window=2)], ids=lambda s: s.name)

@@ -15,7 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from equilibria.distributions import truncated_normal
-from equilibria.dynamics.gradients import AnyGradient, Phantom, Unrolled, jacobian_penalty
+from equilibria.dynamics.gradients import AnyGradient, OneStep, Phantom, Unrolled, jacobian_penalty
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.dynamics.residual import distance
 from equilibria.dynamics.solve import Solution, solve
@@ -116,6 +116,11 @@ class AttractorReasoner(BlockReasoner[AttractorConfig]):
     @property
     def learns_initial_state(self) -> bool:
         return self.config.initial == "embedding"
+
+    @property
+    def twice_differentiable(self) -> bool:
+        """Not where the gradient of a solve is itself a solve, or a series: that has no derivative here."""
+        return isinstance(self.config.gradient, Phantom | OneStep)
 
     def find_root(self, f: Callable[[Tensor], Tensor], start: Tensor) -> Solution:
         """The fixed point of `f` near `start`, without gradient."""

@@ -198,6 +198,11 @@ class Reasoner(nn.Module, ABC, Generic[C]):
         tables = {id(table) for table in self.identity_parameters()}
         return [weight for weight in self.parameters() if weight.requires_grad and id(weight) not in tables]
 
+    @property
+    def twice_differentiable(self) -> bool:
+        """Whether an iteration has gradients of gradients, which Jacobian regularization over it takes."""
+        return True
+
     def undecayed_parameters(self) -> list[nn.Parameter]:
         """Dense parameters that weight decay leaves alone: numbers for which zero means nothing."""
         return []

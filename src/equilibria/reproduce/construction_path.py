@@ -55,7 +55,7 @@ CPU = (
     "task.box=[2,3]",
     *("reasoner.width=64", "reasoner.channel_inner=128", "reasoner.token_inner=64", "reasoner.prefix=0"),
     *("data.source=generated", "data.limit=null", "data.count=1000", "data.held_out_count=2000"),
-    *("training.steps=1200", "training.batch=128", "training.average=0.99"),
+    *("training.steps=700", "training.batch=128", "training.average=0.99"),
     *("training.optimizer.warmup=100", "training.optimizer.weight_decay=0.1"),
 )
 RARELY = ("training.save_every=250", "training.evaluate_every=1000000000", "training.evaluate_problems=1")
@@ -267,7 +267,7 @@ REPRODUCTION = Reproduction(
     name="construction-path",
     what="EqR Tab. 2: from feed-forward to ACT, one ingredient a row",
     scales={
-        "cpu": "20 runs (5 rows, 2 learning rates, 2 seeds) of 1,200 steps on 6×6 Sudoku: about a quarter of "
+        "cpu": "20 runs (5 rows, 2 learning rates, 2 seeds) of 700 steps on 6×6 Sudoku: about a quarter of "
         "an hour on 2 cores",
         "paper": "10 runs (5 rows, 2 seeds) of 50,000 steps on Sudoku-Extreme: 24 EFLOP on one GPU of 92 GB "
         "(feed-forward: 169 GB), or less with training.accumulate=4",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from equilibria.dynamics.gradients import AnyGradient, Unrolled, jacobian_penalty
 from equilibria.dynamics.solve import solve
+from equilibria.errors import TrainingError
 from equilibria.nn.second_order import second_order
 from equilibria.reasoners.advance import Advance, Position, Rollout
 from equilibria.reasoners.interface import EVERY
@@ -157,6 +158,11 @@ class Terminal(Schedule):
         state = self.gradient.attach(fixed, solution.state)
         penalty = at_rest.step.penalty
         if self.jacobian:
+            if not rollout.reasoner.twice_differentiable:
+                raise TrainingError(
+                    "training.schedule.jacobian needs gradients of gradients, which the reasoner.gradient "
+                    "chosen does not have: set it to 0, or reasoner.gradient.name to phantom or one-step"
+                )
             probe = rollout.noise.normal(JACOBIAN_STREAM, tuple(state.shape[1:]), state.dtype)
             with second_order():
                 own = self.jacobian * jacobian_penalty(fixed, solution.state, probe)
