@@ -224,14 +224,15 @@ def draw(table: Sequence[Row], path: Path) -> None:
         left.set_ylim(-3, 103)
         right.set_ylabel("block applications a problem")
         right.set_yscale("log")
-        left.legend(loc="lower left")
+        left.legend(loc="upper right")
 
 
 REPRODUCTION = Reproduction(
     name="state-tracking",
     what="FPRM Fig. 4: length generalization and adaptive compute on word problems",
     scales={
-        "cpu": "4 runs (FPRM of 4,000 steps and TRM + conv of 3,500, 2 seeds) on Z60 at length 8",
+        "cpu": "4 runs (FPRM of 4,000 steps and TRM + conv of 3,500, 2 seeds) on Z60 at length 8: 8 to 10 "
+        "minutes each on one core",
         "paper": "4 runs (FPRM and TRM + conv, 2 seeds) on A5 at length 32, 97,656 steps of 1,024 each",
     },
     run=run,
