@@ -12,30 +12,45 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equilibria.batch import Summary, check_output, evaluate_shared, is_first, solve_file, write_answers
+    from equilibria.diagnostics.calibration import Reliability
     from equilibria.diagnostics.evaluation import Evaluation, Row
-    from equilibria.diagnostics.plots import plot_budget_grid
+    from equilibria.diagnostics.plots import plot_budget_grid, plot_reliability
     from equilibria.errors import EquilibriaError
     from equilibria.inference.budget import Budget
+    from equilibria.inference.engine import Report
+    from equilibria.inference.limits import Limits, interruptible
     from equilibria.interop import from_published, import_checkpoint, published_families
     from equilibria.pipeline import (
         Answer,
         Pipeline,
-        find_checkpoint,
         held_out_problems,
         load,
         load_for,
-        shipped_names,
     )
     from equilibria.reasoners import Reasoner, families
     from equilibria.recipes import Recipe, load_recipe, recipe_names
     from equilibria.reproduce import Findings, Reproduction, Sheet, reproduction, reproductions
     from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train
-    from equilibria.tasks import Problems, Task, load_task, task_names
+    from equilibria.shipped import find_checkpoint, shipped_names
+    from equilibria.tasks import Problems, Scan, Task, load_task, task_names
     from equilibria.version import __version__
 
 _HOMES = {
     "Answer": "pipeline",
     "Budget": "inference.budget",
+    "Limits": "inference.limits",
+    "Reliability": "diagnostics.calibration",
+    "Report": "inference.engine",
+    "Scan": "tasks",
+    "Summary": "batch",
+    "check_output": "batch",
+    "evaluate_shared": "batch",
+    "interruptible": "inference.limits",
+    "is_first": "batch",
+    "plot_reliability": "diagnostics.plots",
+    "solve_file": "batch",
+    "write_answers": "batch",
     "EquilibriaError": "errors",
     "Evaluation": "diagnostics.evaluation",
     "Findings": "reproduce",
@@ -48,7 +63,7 @@ _HOMES = {
     "Task": "tasks",
     "__version__": "version",
     "evaluation_problems": "runs",
-    "find_checkpoint": "pipeline",
+    "find_checkpoint": "shipped",
     "held_out_problems": "pipeline",
     "record_scores": "runs",
     "Plan": "runs",
@@ -66,7 +81,7 @@ _HOMES = {
     "recipe_names": "recipes",
     "reproduction": "reproduce",
     "reproductions": "reproduce",
-    "shipped_names": "pipeline",
+    "shipped_names": "shipped",
     "task_names": "tasks",
     "train": "runs",
 }
@@ -77,36 +92,48 @@ __all__ = [
     "EquilibriaError",
     "Evaluation",
     "Findings",
+    "Limits",
     "Pipeline",
     "Plan",
     "Problems",
     "Reasoner",
     "Recipe",
+    "Reliability",
+    "Report",
     "Reproduction",
     "Row",
+    "Scan",
     "Sheet",
+    "Summary",
     "Task",
     "__version__",
+    "check_output",
+    "evaluate_shared",
     "evaluation_problems",
     "families",
     "find_checkpoint",
     "from_published",
     "held_out_problems",
     "import_checkpoint",
+    "interruptible",
+    "is_first",
     "load",
     "load_for",
     "load_recipe",
     "load_task",
     "plan",
     "plot_budget_grid",
+    "plot_reliability",
     "published_families",
     "recipe_names",
     "record_scores",
     "reproduction",
     "reproductions",
     "shipped_names",
+    "solve_file",
     "task_names",
     "train",
+    "write_answers",
 ]
 
 

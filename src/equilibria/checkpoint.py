@@ -12,7 +12,8 @@ from torch import Tensor
 from equilibria.errors import CheckpointError
 from equilibria.files import write_tensors, write_text
 
-WEIGHTS, RECIPE, CARD = "model.safetensors", "config.yaml", "README.md"
+WEIGHTS, RECIPE, CARD, CALIBRATION = "model.safetensors", "config.yaml", "README.md", "calibration.json"
+FILES = [WEIGHTS, RECIPE, CARD, CALIBRATION]
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,29 @@ class Checkpoint:
         recipe: the YAML text.
         card: the card's Markdown.
         facts: short facts stored with the weights (step, held-out accuracy, code version …).
+        calibration: the text of what maps residuals to probabilities, empty where there is none.
     """
 
     weights: dict[str, Tensor]
     recipe: str
     card: str
     facts: dict[str, str]
+    calibration: str = ""
 
 
 def write_checkpoint(
-    folder: Path, weights: Mapping[str, Tensor], recipe: str, card: str, facts: Mapping[str, str]
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    recipe: str,
+    card: str,
+    facts: Mapping[str, str],
+    calibration: str = "",
 ) -> None:
     """Write a checkpoint folder; each of its files is replaced in one step."""
+    if calibration:
+        write_text(folder / CALIBRATION, calibration)
+    else:  # one of other weights says nothing of these
+        (folder / CALIBRATION).unlink(missing_ok=True)
     write_text(folder / RECIPE, recipe)
     write_text(folder / CARD, card)
     write_tensors(folder / WEIGHTS, weights, {"format": "pt"} | dict(facts))
@@ -57,7 +69,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged: {error}") from error
     card = _read_text(folder / CARD) if (folder / CARD).is_file() else ""
-    return Checkpoint(weights, _read_text(folder / RECIPE), card, facts)
+    calibration = _read_text(folder / CALIBRATION) if (folder / CALIBRATION).is_file() else ""
+    return Checkpoint(weights, _read_text(folder / RECIPE), card, facts, calibration)
 
 
 def _read_text(path: Path) -> str:
@@ -74,7 +87,7 @@ def fetch(repository: str) -> Path:
         CheckpointError: it cannot be had; says what was tried.
     """
     try:
-        return Path(snapshot_download(repository, allow_patterns=[WEIGHTS, RECIPE, CARD]))
+        return Path(snapshot_download(repository, allow_patterns=FILES))
     except Exception as error:  # the hub raises many kinds; all mean that it is not to be had
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
@@ -86,7 +99,5 @@ def push(folder: Path, repository: str, private: bool) -> str:
     """Upload a checkpoint folder to the Hub; returns its address."""
     api = HfApi()
     api.create_repo(repository, private=private, exist_ok=True)
-    info: Any = api.upload_folder(
-        repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, RECIPE, CARD]
-    )
+    info: Any = api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=FILES)
     return str(info.commit_url)

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,26 @@ import torch
 from torch import Tensor
 
 from equilibria import checkpoint
+from equilibria.diagnostics.calibration import Reliability, calibrate
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
-from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead
+from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead, Residual
 from equilibria.errors import CheckpointError, DataError, EquilibriaError, RecipeError
 from equilibria.inference.budget import Budget
-from equilibria.inference.engine import Engine
+from equilibria.inference.calibration import (
+    Calibration,
+    UntilConfident,
+    calibrated_budget,
+    conditions,
+)
+from equilibria.inference.engine import Engine, Outcome, Watch
+from equilibria.inference.limits import Limits
+from equilibria.inference.restarts import Fixed, Race, RestartPolicy, UntilAgreement, UntilSettled
 from equilibria.reasoners.interface import Reasoner
 from equilibria.recipes import Recipe, parse_recipe
-from equilibria.tasks import Problems, Task
+from equilibria.shipped import find_checkpoint, shipped_names
+from equilibria.tables import existing_file, read_columns, table_format
+from equilibria.tasks import Problems, Scan, Task
 from equilibria.version import code_version
-
-
-def shipped_folder() -> Path:
-    """Where shipped reasoners are: inside an installed package, or `checkpoints/` of a source tree."""
-    inside = Path(str(files("equilibria"))) / "shipped"
-    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "checkpoints"
-
 
 HELD_OUT = "held-out.csv"
 
@@ -46,8 +49,13 @@ class Answer:
         relative_residual: the same as a root-mean-square per element of the state.
         halting_score: probability of being right that the halting head gives it; NaN without such a head.
         nfe: iterations run for this problem, over all restarts.
+        restarts: how many were run.
         agreement: share of restarts with this very answer.
+        confidence: probability that the answer is right, by the checkpoint's calibration; NaN where it has
+            none, or where the problem was not run as the calibration says.
+        complete: False where the call was stopped before the problem's budget was spent.
         tokens: the answer as tokens.
+        index: the problem's place in the call.
     """
 
     problem: str
@@ -59,8 +67,12 @@ class Answer:
     relative_residual: float
     halting_score: float
     nfe: int
+    restarts: int
     agreement: float
+    confidence: float
+    complete: bool
     tokens: Tensor
+    index: int
 
 
 @dataclass
@@ -74,6 +86,7 @@ class Pipeline:
         card: what its makers say of it, Markdown.
         facts: short facts stored with its weights.
         name: what it was loaded as.
+        calibration: how probable its answers are right; None where nobody has found out.
     """
 
     reasoner: Reasoner[Any]
@@ -82,6 +95,7 @@ class Pipeline:
     card: str = ""
     facts: dict[str, str] | None = None
     name: str = "unnamed"
+    calibration: Calibration | None = None
 
     def to(self, device: str | torch.device) -> "Pipeline":
         """Move the reasoner; returns self."""
@@ -104,24 +118,78 @@ class Pipeline:
         """Runs the reasoner."""
         return Engine(self.reasoner, solver=self.recipe.solver)
 
-    def budget(self, **changes: Any) -> Budget:
-        """The recipe's budget with some of its fields changed; None leaves a field as it is."""
-        own = self.recipe.inference
+    def budget(self, *, confidence: float | None = None, **changes: Any) -> Budget:
+        """The recipe's budget with some of its fields changed; None leaves a field as it is.
+
+        Args:
+            confidence: go on until an answer is right with this probability: a budget as the calibration was
+                learned with, which only breadth, `nfe` and the like may change.
+            changes: fields of `Budget`; `halting` and `restarts` may be given by name.
+
+        Raises:
+            EquilibriaError: a value makes no sense; or there is no calibration, or one for other conditions.
+        """
         known = {name: value for name, value in changes.items() if value is not None}
         if isinstance(known.get("halting"), str):
             known["halting"] = self.halting(known["halting"])
-        return replace(Budget(own.depth, own.breadth, own.halting, tolerance=own.tolerance), **known)
+        if isinstance(known.get("restarts"), str):
+            known["restarts"] = self.restarts(known["restarts"])
+        own = self.recipe.inference
+        budget = Budget(
+            own.depth, own.breadth, own.halting, own.restarts, tolerance=own.tolerance, nfe=own.nfe
+        )
+        if confidence is None:
+            return replace(budget, **known)
+        if self.calibration is None:
+            raise EquilibriaError(
+                f"{self.name} has no calibration, so nothing says how probable its answers are: make one "
+                f"with equilibria calibrate {self.name} --data PROBLEMS_WITH_ANSWERS"
+            )
+        if "restarts" in known:
+            raise EquilibriaError("give restarts or a confidence: the confidence decides about restarts")
+        budget = replace(calibrated_budget(self.calibration), **known)
+        if not self.applies(budget):
+            raise EquilibriaError(
+                f"{self.name} is calibrated for {self.calibration.conditions}; leave depth, halting and "
+                "tolerance as they are, or calibrate for yours with equilibria calibrate"
+            )
+        try:
+            until = UntilConfident(confidence=confidence, calibration=self.calibration)
+        except ValueError as error:
+            raise EquilibriaError(str(error)) from None
+        return replace(budget, restarts=until)
+
+    def applies(self, budget: Budget) -> bool:
+        """Whether the calibration speaks of trajectories that are run like this."""
+        if self.calibration is None:
+            return False
+        return conditions(budget, self.engine.solver) == self.calibration.conditions
 
     def halting(self, name: str) -> Halting:
-        """A halting rule by name: "recipe", "fixed" or "learned".
+        """A halting rule by name: "recipe", "fixed", "learned" or "residual".
 
         Raises:
             EquilibriaError: another word.
         """
-        rules = {"recipe": self.recipe.inference.halting, "fixed": FixedDepth(), "learned": LearnedHead()}
+        own = self.recipe.inference.halting
+        rules = {"recipe": own, "fixed": FixedDepth(), "learned": LearnedHead(), "residual": Residual()}
         if name not in rules:
             raise EquilibriaError(f"halting must be one of {', '.join(rules)}, not {name!r}")
-        return rules[name]
+        return own if own.rule == name else rules[name]
+
+    def restarts(self, name: str) -> RestartPolicy:
+        """A policy of restarts by name: "recipe", "fixed", "until-settled", "until-agreement" or "race".
+
+        Raises:
+            EquilibriaError: another word.
+        """
+        own = self.recipe.inference.restarts
+        rules = {"recipe": own} | {
+            rule.policy: rule for rule in (Fixed(), UntilSettled(), UntilAgreement(), Race())
+        }
+        if name not in rules:
+            raise EquilibriaError(f"restarts must be one of {', '.join(rules)}, not {name!r}")
+        return own if own.policy == name else rules[name]
 
     def problems(self, given: "str | Path | Iterable[str] | Problems") -> Problems:
         """Problems from what a user has: a file, text, a list of texts, or problems already read.
@@ -142,34 +210,96 @@ class Pipeline:
             [self.task.parse(text, where=f"problem {place}") for place, text in enumerate(texts, start=1)]
         )
 
+    def scan(self, given: str | Path) -> Scan:
+        """Problems from text or a file, bad rows of a table set aside instead of raised.
+
+        Raises:
+            DataError: there is nothing that could be read; says where and why.
+        """
+        if isinstance(given, Path):
+            return self.task.scan(given)
+        read = self.task.parse(given)
+        return Scan(read, torch.arange(len(read)), [])
+
     def stream(
-        self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **budget: Any
+        self,
+        problems: "str | Path | Iterable[str] | Problems",
+        *,
+        seed: int = 0,
+        verify: bool = False,
+        limits: Limits | None = None,
+        watch: Watch | None = None,
+        **budget: Any,
     ) -> Iterator[Answer]:
-        """Answers in order, each as soon as its chunk is done. `budget`: fields of `Budget`."""
-        read = self.problems(problems)
-        for outcome in self.engine.solve(read.inputs, self.budget(**budget), seed=seed):
-            given = read.inputs[outcome.index]
-            answer = outcome.tokens.masked_fill(given == 0, 0)  # a pad asks for nothing
-            broken = self.task.violations(given[None], answer[None])[0]
-            yield Answer(
-                problem=self.task.format(given),
-                answer=self.task.format(answer),
-                valid=not broken,
-                violations=tuple(broken),
-                settled=outcome.settled,
-                residual=outcome.residual,
-                relative_residual=outcome.relative_residual,
-                halting_score=outcome.halting_score,
-                nfe=outcome.nfe,
-                agreement=outcome.agreement,
-                tokens=answer,
-            )
+        """Answers as they settle, in whatever order that is.
+
+        Args:
+            problems: see `problems`.
+            seed: of all draws.
+            verify: let the task's own checker decide when a problem is done and which restart answers.
+            limits: when to stop the call as a whole and answer with the best so far.
+            watch: told of the progress.
+            budget: fields of `Budget`, and `confidence`; see `budget`.
+        """
+        read, spent = self.problems(problems), self.budget(**budget)
+        outcomes = self.engine.solve(
+            read.inputs,
+            spent,
+            seed=seed,
+            verify=self._verify if verify else None,
+            calibration=self.calibration if self.applies(spent) else None,
+            stop=limits,
+            watch=watch,
+        )
+        sure = spent.restarts.confidence if isinstance(spent.restarts, UntilConfident) else None
+        for outcome in outcomes:
+            yield self._answer(read.inputs[outcome.index], outcome, sure)
+
+    def _answer(self, given: Tensor, outcome: Outcome, sure: float | None) -> Answer:
+        answer = outcome.tokens.masked_fill(given == 0, 0)  # a pad asks for nothing
+        broken = self.task.violations(given[None], answer[None])[0]
+        return Answer(
+            problem=self.task.format(given),
+            answer=self.task.format(answer),
+            valid=not broken,
+            violations=tuple(broken),
+            settled=outcome.settled if sure is None else outcome.confidence >= sure,
+            residual=outcome.residual,
+            relative_residual=outcome.relative_residual,
+            halting_score=outcome.halting_score,
+            nfe=outcome.nfe,
+            restarts=outcome.restarts,
+            agreement=outcome.agreement,
+            confidence=outcome.confidence,
+            complete=outcome.complete,
+            tokens=answer,
+            index=outcome.index,
+        )
+
+    def _verify(self, given: Tensor, answer: Tensor) -> bool:
+        return bool(self.task.valid(given[None], answer.masked_fill(given == 0, 0)[None])[0])
 
     def solve(
-        self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **budget: Any
+        self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **how: Any
     ) -> list[Answer]:
-        """All answers at once; as `stream`."""
-        return list(self.stream(problems, seed=seed, **budget))
+        """All answers in the order of the problems; takes what `stream` takes."""
+        return sorted(self.stream(problems, seed=seed, **how), key=lambda answer: answer.index)
+
+    def calibrate(
+        self, problems: Problems, *, seed: int = 0, watch: Watch | None = None, **budget: Any
+    ) -> Reliability:
+        """Learn from labelled problems how probable answers are right, and keep that as `calibration`.
+
+        Half of the problems are learned from; what is returned was found on the other half. `budget`: fields
+        of `Budget`, as in `budget`; what is learned holds for these alone.
+
+        Raises:
+            DataError: nothing can be learned from these problems.
+        """
+        spent = self.budget(**budget)
+        learned, found = calibrate(self.engine, problems, spent, seed=seed, watch=watch)
+        self.calibration = replace(learned, conditions=conditions(spent, self.engine.solver))
+        return found
 
     def evaluate(
         self,
@@ -179,7 +309,7 @@ class Pipeline:
         breadths: tuple[int, ...] = (1,),
         halting: str = "recipe",
         seed: int = 0,
-        progress: Any = None,
+        watch: Watch | None = None,
     ) -> Evaluation:
         """Accuracy against compute on labelled problems (see `diagnostics.evaluation`)."""
         return evaluate(
@@ -189,7 +319,7 @@ class Pipeline:
             breadths=breadths,
             halting=self.halting(halting),
             seed=seed,
-            progress=progress,
+            watch=watch,
             context={
                 "reasoner": self.name,
                 "recipe": self.recipe.model_dump(mode="json"),
@@ -208,39 +338,14 @@ class Pipeline:
         dtype = torch.bfloat16 if self.recipe.training.keep == "bf16" else torch.float32
         state: dict[str, Tensor] = self.reasoner.state_dict()
         weights = {n: value.to(dtype) if value.is_floating_point() else value for n, value in state.items()}
-        checkpoint.write_checkpoint(target, weights, self.recipe.to_yaml(), self.card, facts)
+        calibration = "" if self.calibration is None else self.calibration.to_json()
+        checkpoint.write_checkpoint(target, weights, self.recipe.to_yaml(), self.card, facts, calibration)
         return target
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Upload to the Hugging Face Hub as `owner/name`; returns the address of the commit."""
         with tempfile.TemporaryDirectory() as folder:
             return checkpoint.push(self.save(folder), repository, private)
-
-
-def shipped_names() -> list[str]:
-    """Reasoners in the package."""
-    folder = shipped_folder()
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in folder.iterdir() if (entry / checkpoint.WEIGHTS).is_file())
-
-
-def find_checkpoint(name: str | Path) -> Path:
-    """The folder of a shipped reasoner, a checkpoint folder itself, or a Hub checkpoint, fetched.
-
-    Raises:
-        CheckpointError: there is none of that name.
-    """
-    if str(name) in shipped_names():
-        return shipped_folder() / str(name)
-    if Path(name).is_dir():
-        return Path(name)
-    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
-        return checkpoint.fetch(str(name))
-    raise CheckpointError(
-        f"no reasoner '{name}': shipped are {', '.join(shipped_names()) or 'none'}; "
-        "or give a checkpoint folder, or a Hub id owner/name"
-    )
 
 
 def held_out_problems(name: str | Path) -> Problems:
@@ -283,23 +388,47 @@ def load(name: str | Path, device: str | torch.device = "cpu", overrides: Sequen
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: weights do not fit the recipe beside them: {error}") from error
     reasoner.to(device).eval()
-    return Pipeline(reasoner, task, recipe, content.card, content.facts, str(name))
+    calibration = None
+    if content.calibration:
+        calibration = Calibration.from_json(content.calibration, str(folder / checkpoint.CALIBRATION))
+    return Pipeline(reasoner, task, recipe, content.card, content.facts, str(name), calibration)
 
 
-def load_for(text: str, device: str | torch.device = "cpu") -> Pipeline:
-    """The shipped reasoner whose task can read `text`.
+def load_for(given: str | Path, device: str | torch.device = "cpu") -> Pipeline:
+    """The shipped reasoner whose task can read `given`: text, or a file, whose first problems decide.
 
     Raises:
         CheckpointError: none can; says what ships.
+        DataError: it is no problem of any kind.
     """
+    texts = _first_problems(given) if isinstance(given, Path) else [given]
     shapes: list[str] = []
-    for name in shipped_names():
-        pipeline = load(name, device)
+    fault: DataError | None = None
+    pipelines = [load(name, device) for name in shipped_names()]
+    for text in texts:
+        for pipeline in pipelines:
+            try:
+                if type(pipeline.task).for_text(text).board == pipeline.task.board:
+                    return pipeline
+            except DataError as error:
+                fault = fault or error
+    if fault is not None:
+        raise fault
+    for pipeline in pipelines:
         height, width = pipeline.task.board
-        shapes.append(f"{name} ({pipeline.task.name} {height}x{width})")
-        if type(pipeline.task).for_text(text).board == pipeline.task.board:
-            return pipeline
+        shapes.append(f"{pipeline.name} ({pipeline.task.name} {height}x{width})")
     raise CheckpointError(
         f"no shipped reasoner fits this problem; there are: {', '.join(shapes) or 'none'}. "
         "Train one (equilibria train) and name it with --with"
     )
+
+
+def _first_problems(path: Path) -> list[str]:
+    """The first problems of a file, as text; some of them may be no problems."""
+    if table_format(path) is None:
+        return [existing_file(path).read_text(encoding="utf-8-sig", errors="replace")]
+    chunk = next(read_columns(path, only=("question",), rows=16))
+    texts = [text for text in chunk.columns.get("question", []) if isinstance(text, str)]
+    if not texts:
+        raise DataError(f"{path}: no problem is written as text in it; name the reasoner (--with)")
+    return texts

@@ -10,9 +10,10 @@ from equilibria.checkpoint import RECIPE, read_checkpoint
 from equilibria.diagnostics.evaluation import Evaluation
 from equilibria.errors import CheckpointError, EquilibriaError
 from equilibria.files import write_text
-from equilibria.pipeline import Pipeline, find_checkpoint
+from equilibria.pipeline import Pipeline
 from equilibria.reasoners import Reasoner
 from equilibria.recipes import Recipe, load_recipe, parse_recipe
+from equilibria.shipped import find_checkpoint
 from equilibria.tasks import Problems, Splits, Task, load_splits
 from equilibria.training.cost import Cost, estimate
 from equilibria.training.launch import Launch

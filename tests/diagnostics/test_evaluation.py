@@ -16,7 +16,7 @@ from equilibria.reasoners.recursive import RecursiveConfig, RecursiveReasoner
 from equilibria.tasks.interface import Problems
 
 COUNT, TOKENS, DEPTHS, BREADTHS = 24, 3, (1, 2, 5), (1, 2, 4)
-SELECTED = {"average", "pass", "convergence", "logit-convergence", "majority", "halting"}
+SELECTED = {"average", "pass", "convergence", "logit-convergence", "majority", "agreement", "halting"}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def engine():
 
 
 def ends(engine, inputs, depth, breadth=4):
-    ((_, (pool,)),) = engine.pools(inputs, depths=(depth,), breadth=breadth)
+    (pool,) = engine.pools(inputs, depths=(depth,), breadth=breadth)
     return pool
 
 
@@ -126,18 +126,22 @@ def test_one_source_and_no_ratings_leave_the_whole(engine, problems):
 
 def test_learned_halting_costs_what_was_run(engine, problems):
     result = run(engine, problems, halting=LearnedHead())
-    ((_, (pool,)),) = engine.pools(problems.inputs, depths=(5,), breadth=4, halting=LearnedHead())
+    (pool,) = engine.pools(problems.inputs, depths=(5,), breadth=4, halting=LearnedHead())
     spent = pool.evaluations.sum(dim=1).double().mean().item()
     assert result.row(5, 4, "average").nfe_mean == pytest.approx(spent)
     assert spent < 20
     assert result.context["halting"] == "learned"
 
 
-def test_chunks_add_up_and_report_their_progress(engine, problems):
+def test_slots_change_nothing_and_progress_is_reported(engine, problems):
     seen = []
-    small = Engine(engine.reasoner, memory=1)
-    result = run(small, problems, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(place, COUNT) for place in range(1, COUNT + 1)]
+    small = Engine(engine.reasoner, slots=3)
+    result = run(small, problems, watch=seen.append)
+    done = [report.done for report in seen]
+    assert done == sorted(done)
+    assert done[-1] == COUNT
+    assert {report.problems for report in seen} == {COUNT}
+    assert seen[-1].nfe == COUNT * max(BREADTHS) * max(DEPTHS)
     for row, whole in zip(result.rows, run(engine, problems).rows, strict=True):
         assert row.exact_accuracy == pytest.approx(whole.exact_accuracy)
 

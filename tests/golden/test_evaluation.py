@@ -3,18 +3,21 @@
 import torch
 
 from equilibria.diagnostics.metrics import averaged, most_converged, pass_at
-from equilibria.dynamics.halting import FixedDepth
-from equilibria.inference.pool import run_pool
+from equilibria.inference.engine import Engine
 from equilibria.inference.selection import SELECTIONS
-from equilibria.reasoners.interface import Condition, Prediction, Step
+from equilibria.reasoners.interface import Condition, Prediction, ProblemShape, Step
 
 
 class Replay(torch.nn.Module):
     """A "reasoner" whose logits are a stored trajectory."""
 
+    compute_dtype, max_depth, state_shape = torch.float32, None, (1, 1, 1)
+
     def __init__(self, trajectory):
         super().__init__()
         self.trajectory = torch.nn.Parameter(trajectory, requires_grad=False)
+        _, _, tokens, vocabulary = trajectory.shape
+        self.shape = ProblemShape(vocabulary, tokens)
 
     def encode(self, tokens, identifiers=None):
         return Condition(tokens, tokens)
@@ -34,13 +37,9 @@ def test_convergence_scores_and_breadth_metrics(golden, agree):
     puzzles, restarts = case.config["puzzles"], case.config["inits_per_puzzle"]
     top = case.config["convergence_top_k"]
     labels = case["in/labels"]
-    (pool,) = run_pool(
-        Replay(case["in/logit_trajectory"]),
-        labels,
-        depths=(case.config["steps"],),
-        breadth=restarts,
-        halting=FixedDepth(),
-    )
+    # All rows at once: every row is at the same place of the trajectory then.
+    engine = Engine(Replay(case["in/logit_trajectory"]), slots=puzzles * restarts)
+    (pool,) = engine.pools(labels.clamp(min=0).byte(), depths=(case.config["steps"],), breadth=restarts)
     agree("scores", pool.logit_change, case["out/convergence_scores"], 1e-6)
     assert torch.equal(pool.answers.flatten(0, 1).long(), case["out/preds"])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from equilibria.errors import EquilibriaError
 from equilibria.inference.budget import Budget
 from equilibria.inference.pool import Pool
-from equilibria.inference.selection import SELECTIONS, agreement, votes
+from equilibria.inference.selection import SELECTIONS, votes
 
 NAN = math.nan
 
@@ -65,10 +65,16 @@ def test_the_majority_is_counted_over_whole_answers():
     assert votes(made.answers).tolist() == [[1, 2, 1, 2]]
 
 
-def test_agreement_is_the_share_with_the_chosen_answer():
-    answers = torch.tensor([[[1], [2], [2], [2]], [[1], [2], [3], [4]]])
-    assert agreement(answers, torch.tensor([1, 3])).tolist() == [0.75, 0.25]
-    assert agreement(answers[:, :1], torch.tensor([0, 0])).tolist() == [1.0, 1.0]
+def test_an_agreement_weighs_votes_by_how_well_they_have_settled():
+    # 2 has two votes of weight 1/4, 1 one vote of weight 1; then 2 gets a third and a fourth that settled.
+    few = pool([[[1], [2], [2]]], residual=[[1.0, 4.0, 4.0]])
+    assert SELECTIONS["agreement"](few).tolist() == [0]
+    many = pool([[[1], [2], [2], [2], [2]]], residual=[[1.0, 4.0, 4.0, 3.0, 2.0]])
+    assert SELECTIONS["agreement"](many).tolist() == [4], "of the winners, the most converged"
+    lost = pool([[[1], [2], [2]]], residual=[[NAN, 4.0, 5.0]])
+    assert SELECTIONS["agreement"](lost).tolist() == [1]
+    rest = pool([[[1], [2]]], residual=[[0.0, 0.5]])
+    assert SELECTIONS["agreement"](rest).tolist() == [0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,9 +83,6 @@ def test_the_majority_is_the_answer_given_most_often_and_first(answers):
     counts = [answers.count(answer) for answer in answers]
     chosen = SELECTIONS["majority"](pool([answers])).item()
     assert chosen == counts.index(max(counts))
-    assert agreement(torch.tensor([answers]), torch.tensor([chosen])).item() == pytest.approx(
-        max(counts) / len(answers)
-    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from equilibria.dynamics.gradients import Implicit, Neumann, OneStep, Unrolled
 from equilibria.dynamics.halting import FixedDepth, LearnedHead, QLearning, Residual
 from equilibria.dynamics.noise import NoiseSource
 from equilibria.dynamics.solvers import Anderson, PatienceDamped, Picard
-from equilibria.inference.pool import run_pool
+from equilibria.inference.engine import Engine
 from equilibria.reasoners import configure, family
 from equilibria.reasoners.interface import EVERY, ProblemShape
 from equilibria.training.carry import Batch, Carry, fresh_memory
@@ -292,12 +292,11 @@ def test_trajectories_in_a_pool_end_as_they_would_alone(solver):
     reasoner, batch = build("fprm", alpha_1=0.9, alpha_2=0.9), problems()  # slow to settle
     tolerance = {"picard": 1.0, "patience-damped": 0.05, "anderson": 0.02}[solver.name]
     halting = Residual(tolerance=tolerance, patience=2)
-    (together,) = run_pool(reasoner, batch.inputs, depths=(30,), breadth=4, halting=halting, solver=solver)
+    engine = Engine(reasoner, solver=solver)
+    (together,) = engine.pools(batch.inputs, depths=(30,), breadth=4, halting=halting)
     assert len(together.evaluations.unique()) > 1, "all rows ended at once: this shows nothing"
     for row in range(ROWS):
-        (alone,) = run_pool(
-            reasoner, batch.inputs[row : row + 1], depths=(30,), breadth=4, halting=halting, solver=solver
-        )
+        (alone,) = engine.pools(batch.inputs[row : row + 1], depths=(30,), breadth=4, halting=halting)
         assert torch.equal(alone.answers[0], together.answers[row])
         assert torch.equal(alone.evaluations[0], together.evaluations[row])
 

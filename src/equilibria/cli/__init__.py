@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from equilibria.cli import data, demo, evaluate, import_, list_, reproduce, solve, train
+from equilibria.cli import calibrate, data, demo, evaluate, import_, list_, reproduce, solve, train
 from equilibria.errors import EquilibriaError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("solve")(solve.solve)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("list")(list_.list_everything)
 app.command("import")(import_.import_checkpoint)
 app.command("demo")(demo.demo)

@@ -35,12 +35,12 @@ def demo(
             held_out[:problems],
             depths=DEPTHS,
             breadths=(1, BREADTH),
-            progress=lambda done, _: progress.update(bar, completed=done),
+            watch=lambda report: progress.update(bar, completed=report.done),
         )
         deep = pipeline.evaluate(
             held_out[:problems],
             depths=(DEPTHS[-1], DEEP),
-            progress=lambda done, _: progress.update(bar, completed=problems + done),
+            watch=lambda report: progress.update(bar, completed=problems + report.done),
         )
     _budgets(console, wide, deep)
     _conclusions(console, wide, deep)
@@ -56,7 +56,7 @@ def _one_puzzle(console: Console, pipeline: "eq.Pipeline", held_out: "eq.Problem
     few = held_out[:16]
     assert few.labels is not None
     depths = tuple(range(1, 33))
-    ((_, pools),) = pipeline.engine.pools(few.inputs, depths=depths, breadth=1)
+    pools = pipeline.engine.pools(few.inputs, depths=depths, breadth=1)
     right_from = []
     for place in range(len(few)):
         wrong = [k for k, pool in enumerate(pools) if (pool.answers[place, 0] != few.labels[place]).any()]

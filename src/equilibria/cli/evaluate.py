@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 import equilibria as eq
 from equilibria.cli.options import Device, Seed, resolve_device, whole_numbers
+from equilibria.cli.progress import meter
 from equilibria.files import write_text
 
 COLUMNS = {
@@ -20,13 +20,15 @@ COLUMNS = {
     "convergence": "Top-1",
     "logit-convergence": "logits",
     "majority": "vote",
+    "agreement": "agree",
     "halting": "halt",
     "pass": "any",
 }
 LEGEND = (
     "D depth · B breadth · NFE iterations a problem · average over restarts ± half its 95% interval · "
     "then the restart chosen by: Top-1 least residual, logits least change of logits, vote majority, "
-    "halt halting score · any: some restart is right · AUROC residual against right or wrong · "
+    "agree vote by 1/residual, halt halting score · any: some restart is right · "
+    "AUROC residual against right or wrong · "
     "ΔPI path independence, % · sec seconds"
 )
 
@@ -48,6 +50,10 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
     seed: Seed = 0,
     dtype: Annotated[str, typer.Option(help="Activations: fp32 or bf16.")] = "fp32",
+    job: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is found in this folder: go on after a kill, share among processes."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw accuracy over depth x breadth here.")] = None,
     card: Annotated[
@@ -59,16 +65,24 @@ def evaluate(
     depths, breadths = whole_numbers(depth, "--depth"), whole_numbers(breadth, "--breadth")
     pipeline = eq.load(checkpoint, resolve_device(device), overrides or []).compute_in(dtype)
     problems = eq.evaluation_problems(pipeline, data, limit)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(f"{len(problems):,} problems", total=len(problems))
-        evaluation = pipeline.evaluate(
-            problems,
-            depths=depths,
-            breadths=breadths,
-            halting=halting,
-            seed=seed,
-            progress=lambda done, _: progress.update(bar, completed=done),
-        )
+    with meter("evaluating", len(problems)) as shown:
+        if job is None:
+            evaluation = pipeline.evaluate(
+                problems, depths=depths, breadths=breadths, halting=halting, seed=seed, watch=shown.watch
+            )
+        else:
+            evaluation = eq.evaluate_shared(
+                pipeline,
+                problems,
+                job,
+                depths=depths,
+                breadths=breadths,
+                halting=halting,
+                seed=seed,
+                progress=shown.count,
+            )
+    if not eq.is_first():
+        return  # one of several processes says what all have found
     console = Console()
     console.print(_table(evaluation))
     parts = _parts(evaluation)

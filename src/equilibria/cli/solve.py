@@ -1,21 +1,20 @@
 """`equilibria solve`: problems in, answers out, each with what it cost and how far to trust it."""
 
-import csv
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 import equilibria as eq
+from equilibria.cli.answers import as_line, conclude, show_answers
 from equilibria.cli.options import Device, Seed, With, resolve_device
-from equilibria.files import write_atomically
+from equilibria.cli.progress import meter
+from equilibria.errors import EquilibriaError
 
-FEW = 3  # so many boards are drawn whole; more become lines of a table
+UNLIMITED = 1 << 20  # restarts, where evaluations or seconds are the limit
 
 
 def solve(
@@ -23,51 +22,110 @@ def solve(
         str, typer.Argument(metavar="PUZZLE|FILE|-", help="A puzzle, a file of puzzles, or - for stdin.")
     ],
     reasoner: With = None,
-    depth: Annotated[int | None, typer.Option(help="Iterations per trajectory.")] = None,
-    breadth: Annotated[int | None, typer.Option(help="Restarts per problem.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Most iterations per trajectory.")] = None,
+    breadth: Annotated[int | None, typer.Option(help="Most restarts per problem.")] = None,
+    nfe: Annotated[int | None, typer.Option(help="Most function evaluations per problem.")] = None,
+    total_nfe: Annotated[int | None, typer.Option(help="Most function evaluations in all.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Answer with the best so far after so many; puzzles take turns.")
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(help="Go on until an answer is right with this probability, as 0.99; else give none."),
+    ] = None,
     halting: Annotated[
-        str, typer.Option(help="recipe: as it says; fixed: full depth; learned: the halting head may stop.")
+        str,
+        typer.Option(
+            help="recipe: as it says; fixed: full depth; learned: the halting head may stop; residual: "
+            "rest may."
+        ),
     ] = "recipe",
+    restarts: Annotated[
+        str | None,
+        typer.Option(
+            help="fixed: all of them; until-settled: another only if none has settled; until-agreement: "
+            "until two agree; race: all at once until one settles."
+        ),
+    ] = None,
     selection: Annotated[
-        str, typer.Option(help="convergence, logit-convergence, majority or halting.")
+        str, typer.Option(help="convergence, logit-convergence, majority, agreement or halting.")
     ] = "convergence",
-    out: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Let the task's own checker choose; without it nothing does.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers here: .csv, .jsonl, .npz or .parquet. Resumes after a kill."),
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print each answer as a line of JSON when it is certain.")
+    ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As in inference.solver.name=anderson; repeatable."),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Activations: fp32 or bf16.")] = "fp32",
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Solve problems. Exits with 1 if any answer breaks the rules of its task, and says which."""
+    """Solve problems. Ctrl-C gives the best answers so far. Exits with 1 if one breaks its task's rules."""
     console = Console()
     path = Path(problem) if problem != "-" and _is_file(problem) else None
-    text = path.read_text(encoding="utf-8", errors="replace") if path else problem
-    if problem == "-":
-        text = sys.stdin.read()
-    where = resolve_device(device)
-    pipeline = eq.load(reasoner, where) if reasoner else eq.load_for(text, where)
-    problems = pipeline.problems(path if path else text)
-    budget = pipeline.budget(depth=depth, breadth=breadth, halting=halting, selection=selection)
-    console.print(
-        f"[bold]{pipeline.name}[/]: {len(problems):,} "
-        f"{'problem' if len(problems) == 1 else 'problems'}, depth {budget.depth}, breadth {budget.breadth}",
-        highlight=False,
-    )
-    stream = pipeline.stream(
-        problems, seed=seed, depth=depth, breadth=breadth, halting=halting, selection=selection
-    )
-    shown = track(
-        stream, total=len(problems), description="solving", console=Console(stderr=True), transient=True
-    )
-    answers = list(shown)
-    if len(answers) <= FEW:
-        for place, answer in enumerate(answers):
-            console.print()
-            console.print(pipeline.task.render(problems.inputs[place], answer.tokens))
-            console.print(_facts(answer), highlight=False, soft_wrap=True)
-    else:
-        console.print(_table(answers))
+    text = sys.stdin.read() if problem == "-" else problem
+    pipeline = _load(reasoner, path, text, device, change or []).compute_in(dtype)
+    scan = pipeline.scan(path if path else text)
+    limited = seconds is not None or total_nfe is not None
+    if limited or nfe is not None:
+        breadth = breadth or UNLIMITED
+        if restarts is None and confidence is None and pipeline.recipe.inference.restarts.policy == "fixed":
+            restarts = "until-settled"
+    how: dict[str, Any] = {
+        "depth": depth,
+        "breadth": breadth,
+        "nfe": nfe,
+        "confidence": confidence,
+        "halting": None if confidence is not None and halting == "recipe" else halting,
+        "restarts": restarts,
+        "selection": selection,
+    }
+    budget = pipeline.budget(**how)
+    if not stream:
+        _announce(console, pipeline, budget, len(scan.problems))
+    _report_rejected(scan, out)
+    if out is not None and not limited:
+        _solve_file(console, pipeline, scan, out, seed, verify, how)
+        return
     if out is not None:
-        write_atomically(out, lambda partial: _write(partial, answers))
+        eq.check_output(out)
+    answers: list[eq.Answer] = []
+    with eq.interruptible() as interrupted, meter("solving", len(scan.problems)) as shown:
+        limits = eq.Limits(seconds, total_nfe, interrupted)
+        running = pipeline.stream(
+            scan.problems, seed=seed, verify=verify, limits=limits, watch=shown.watch, **how
+        )
+        for answer in running:
+            answers.append(answer)
+            shown.settled += answer.settled
+            if stream:
+                print(as_line(answer, confidence is not None), flush=True)
+    answers.sort(key=lambda answer: answer.index)
+    if out is not None:
+        eq.write_answers(out, scan, answers, confidence is not None)
         console.print(f"{len(answers):,} answers in {out}", highlight=False, soft_wrap=True)
-    _conclude(console, answers)
+    elif not stream:
+        show_answers(console, pipeline, scan.problems, answers, confidence is not None)
+    if not stream:
+        conclude(console, answers, confidence is not None)
+
+
+def _load(
+    reasoner: str | None, path: Path | None, text: str, device: str, changes: list[str]
+) -> "eq.Pipeline":
+    where = resolve_device(device)
+    if reasoner:
+        return eq.load(reasoner, where, changes)
+    name = eq.load_for(path if path else text).name
+    return eq.load(name, where, changes)
 
 
 def _is_file(problem: str) -> bool:
@@ -77,65 +135,58 @@ def _is_file(problem: str) -> bool:
         return False
 
 
-def _facts(answer: Any) -> str:
-    verdict = "keeps all rules" if answer.valid else "BREAKS THE RULES: " + "; ".join(answer.violations[:3])
-    rest = "settled" if answer.settled else "not settled"
-    return (
-        f"{answer.answer}\n{verdict}; {rest} (residual {answer.residual:.2f}, "
-        f"{answer.relative_residual:.3f} per element); {answer.nfe:,} iterations; "
-        f"{100 * answer.agreement:.0f}% of restarts agree"
+def _announce(console: Console, pipeline: "eq.Pipeline", budget: "eq.Budget", count: int) -> None:
+    parts = [f"depth {budget.depth}"]
+    if budget.breadth < UNLIMITED:
+        parts.append(f"breadth {budget.breadth}")
+    if budget.nfe is not None:
+        parts.append(f"at most {budget.nfe:,} NFE each")
+    parts += [f"{budget.halting.rule} halting", f"restarts {budget.restarts.policy}"]
+    console.print(
+        f"[bold]{pipeline.name}[/]: {count:,} {'problem' if count == 1 else 'problems'}, {', '.join(parts)}",
+        highlight=False,
     )
 
 
-def _table(answers: list[Any]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("answer", overflow="fold")
-    for name in ("rules", "rest", "residual", "NFE", "agree"):
-        table.add_column(name, justify="right")
-    for place, answer in enumerate(answers, start=1):
-        table.add_row(
-            str(place),
-            answer.answer,
-            "ok" if answer.valid else "BROKEN",
-            "yes" if answer.settled else "no",
-            f"{answer.residual:.2f}",
-            f"{answer.nfe:,}",
-            f"{100 * answer.agreement:.0f}%",
-        )
-    return table
+def _report_rejected(scan: "eq.Scan", out: Path | None) -> None:
+    console = Console(stderr=True)
+    for rejected in scan.rejected[:5]:
+        console.print(f"rejected: {rejected.place}: {rejected.reason}", highlight=False, markup=False)
+    if len(scan.rejected) > 5:
+        console.print(f"rejected: {len(scan.rejected) - 5:,} more", highlight=False)
+    if not len(scan.problems):
+        raise EquilibriaError("no row of the file is a problem" if scan.rejected else "there is no problem")
 
 
-def _write(path: Path, answers: list[Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", "answer", "valid", "settled", "residual", "nfe", "agreement"])
-        for answer in answers:
-            writer.writerow(
-                [
-                    answer.problem,
-                    answer.answer,
-                    answer.valid,
-                    answer.settled,
-                    f"{answer.residual:.6g}",
-                    answer.nfe,
-                    f"{answer.agreement:.4f}",
-                ]
+def _solve_file(
+    console: Console,
+    pipeline: "eq.Pipeline",
+    scan: "eq.Scan",
+    out: Path,
+    seed: int,
+    verify: bool,
+    how: dict[str, Any],
+) -> None:
+    """Answers that are kept as they come; see `eq.solve_file`."""
+    with meter("solving", len(scan.problems)) as shown:
+        try:
+            summary = eq.solve_file(
+                pipeline, scan, out, seed=seed, verify=verify, progress=shown.count, **how
             )
-
-
-def _conclude(console: Console, answers: list[Any]) -> None:
-    broken = [place for place, answer in enumerate(answers, start=1) if not answer.valid]
-    if len(answers) > 1:
-        settled = sum(answer.settled for answer in answers)
-        console.print(
-            f"{len(answers) - len(broken):,} of {len(answers):,} answers keep all rules; {settled:,} settled",
-            highlight=False,
-        )
-    if broken:
-        listed = ", ".join(str(place) for place in broken[:20]) + (" …" if len(broken) > 20 else "")
-        console.print(
-            f"[bold]{len(broken):,} broken[/]: number {listed}. More depth or breadth may help.",
-            highlight=False,
-        )
+        except KeyboardInterrupt:
+            raise EquilibriaError(
+                f"interrupted: what is answered is kept in {out}.parts; the same command goes on from there"
+            ) from None
+    if not summary.wrote:
+        return
+    told = asdict(summary)
+    console.print(
+        "{answers:,} of {rows:,} rows answered in {out}: {settled:,} settled, {valid:,} keep all rules, "
+        "{nfe:,} NFE".format(**told),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if summary.rejected is not None:
+        console.print(f"{len(scan.rejected):,} rows are no problems: {summary.rejected}", highlight=False)
+    if summary.valid < summary.answers:
         raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """Accuracy against compute: one pool of restarts, looked at under every budget within it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 from equilibria.diagnostics.metrics import auroc, averaged, interval, pass_at, path_independence
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import DataError
-from equilibria.inference.engine import Engine
+from equilibria.inference.engine import Engine, Watch
 from equilibria.inference.pool import Pool
 from equilibria.inference.selection import SELECTIONS
 from equilibria.tasks.interface import Problems
@@ -84,7 +84,7 @@ def evaluate(
     breadths: tuple[int, ...],
     halting: Halting = FixedDepth(),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    watch: Watch | None = None,
     context: dict[str, Any] | None = None,
 ) -> Evaluation:
     """Run every problem once, to the greatest depth and breadth, and read off all smaller budgets.
@@ -98,7 +98,7 @@ def evaluate(
         breadths: the breadths to report.
         halting: ends trajectories early, or does not.
         seed: of all draws.
-        progress: called with problems done and problems in all.
+        watch: told of the progress.
         context: kept with the result.
 
     Raises:
@@ -107,24 +107,46 @@ def evaluate(
     if problems.labels is None or not len(problems):
         raise DataError("an evaluation needs problems with answers")
     depths, breadths = tuple(sorted(set(depths))), tuple(sorted(set(breadths)))
-    parts: list[list[Pool]] = [[] for _ in depths]
     started = time.perf_counter()
-    chunks = engine.pools(problems.inputs, depths=depths, breadth=breadths[-1], halting=halting, seed=seed)
-    for part, pools in chunks:
-        for place, pool in enumerate(pools):
-            parts[place].append(pool)
-        if progress is not None:
-            progress(part.stop, len(problems))
+    pools = engine.pools(
+        problems.inputs, depths=depths, breadth=breadths[-1], halting=halting, seed=seed, watch=watch
+    )
     seconds = time.perf_counter() - started
+    tries = {
+        depth: Tries(pool, correct(pool, problems.labels)) for depth, pool in zip(depths, pools, strict=True)
+    }
+    return tabulate(
+        tries, problems, breadths, seconds, (context or {}) | described(engine, problems, halting, seed)
+    )
 
-    by_depth = {depth: Pool.concatenate(pools) for depth, pools in zip(depths, parts, strict=True)}
-    correct = {depth: _correct(pool, problems.labels) for depth, pool in by_depth.items()}
+
+@dataclass(frozen=True)
+class Tries:
+    """What restarts came to at one depth.
+
+    Attributes:
+        pool: their ends. Of an answer nothing is asked but which others equal it, so a hash of it will do.
+        right: `[problems, restarts]` bool: exactly right.
+    """
+
+    pool: Pool
+    right: Tensor
+
+
+def tabulate(
+    tries: Mapping[int, Tries],
+    problems: Problems,
+    breadths: Sequence[int],
+    seconds: float,
+    context: Mapping[str, Any],
+) -> Evaluation:
+    """Every budget within what was run, by depth, as a table."""
     groups = list(_groups(problems))
-    work = by_depth[depths[-1]].evaluations.sum().item()
+    work = max(tried.pool.evaluations.sum().item() for tried in tries.values())
     rows: list[Row] = []
-    for depth, pool in by_depth.items():
+    for depth, tried in tries.items():
         for breadth in breadths:
-            few, right = pool.restarts(breadth), correct[depth][:, :breadth]
+            few, right = tried.pool.restarts(breadth), tried.right[:, :breadth]
             nfe = few.evaluations.sum(dim=1).double()
             took = seconds * nfe.sum().item() / work
             for selection, score in _scores(few, right):
@@ -145,7 +167,18 @@ def evaluate(
                             took,
                         )
                     )
-    about = {
+    return Evaluation(
+        rows,
+        {depth: path_independence(tried.right) for depth, tried in tries.items()},
+        {depth: auroc(tried.pool.residual, tried.right) for depth, tried in tries.items()},
+        {depth: tried.pool.residual.mean().item() for depth, tried in tries.items()},
+        dict(context) | {"seconds": seconds},
+    )
+
+
+def described(engine: Engine, problems: Problems, halting: Halting, seed: int) -> dict[str, Any]:
+    """What was evaluated, and how."""
+    return {
         "problems": len(problems),
         "data_sha256": problems.fingerprint(),
         "seed": seed,
@@ -154,35 +187,27 @@ def evaluate(
         "device": str(next(engine.reasoner.parameters()).device),
         "dtype": str(engine.reasoner.compute_dtype).removeprefix("torch."),
         "torch": torch.__version__,
-        "seconds": seconds,
     }
-    return Evaluation(
-        rows,
-        {depth: path_independence(right) for depth, right in correct.items()},
-        {depth: auroc(by_depth[depth].residual, correct[depth]) for depth in depths},
-        {depth: by_depth[depth].residual.mean().item() for depth in depths},
-        (context or {}) | about,
-    )
 
 
-def _correct(pool: Pool, labels: Tensor) -> Tensor:
+def correct(pool: Pool, labels: Tensor) -> Tensor:
     """`[problems, restarts]` bool: every cell with a label is right."""
     wanted = labels[:, None, :]
     return ((pool.answers == wanted) | (wanted == 0)).all(dim=-1)
 
 
-def _scores(pool: Pool, correct: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _scores(pool: Pool, right: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Every way to turn restarts into a score in [0, 1] per problem."""
-    yield AVERAGE, averaged(correct)
-    if correct.shape[1] == 1:
+    yield AVERAGE, averaged(right)
+    if right.shape[1] == 1:
         return
-    yield PASS, pass_at(correct, correct.shape[1])
+    yield PASS, pass_at(right, right.shape[1])
     for name, select in SELECTIONS.items():
         if name == "halting" and pool.halt_logit.isnan().any():
             continue
         if name == "logit-convergence" and pool.logit_change.isnan().any():
             continue  # needs two iterations
-        yield name, correct.gather(1, select(pool)[:, None]).squeeze(1).double()
+        yield name, right.gather(1, select(pool)[:, None]).squeeze(1).double()
 
 
 def _groups(problems: Problems) -> Iterator[tuple[str, str, Tensor]]:

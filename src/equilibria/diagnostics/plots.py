@@ -1,4 +1,4 @@
-"""Pictures of an evaluation."""
+"""Pictures of an evaluation, and of a calibration."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ matplotlib.use("Agg")  # files only: works without a display
 
 from matplotlib import pyplot as plt
 
+from equilibria.diagnostics.calibration import Reliability
 from equilibria.diagnostics.evaluation import AVERAGE, Evaluation
 from equilibria.files import write_atomically
 
@@ -40,5 +41,24 @@ def plot_budget_grid(evaluation: Evaluation, path: Path, selection: str = "conve
     axes.set_title(f"{evaluation.context.get('reasoner', '')}: exact accuracy, %", fontsize=10)
     figure.colorbar(image, ax=axes)
     figure.tight_layout()
+    write_atomically(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    plt.close(figure)
+
+
+def plot_reliability(found: Reliability, path: Path, title: str = "") -> None:
+    """How often answers are right over how probable they were said to be, and how many there are, as PNG."""
+    figure, (above, below) = plt.subplots(
+        2, 1, sharex=True, figsize=(4.2, 4.8), height_ratios=(3, 1), layout="constrained"
+    )
+    above.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as said")
+    predicted, right = [b.predicted for b in found.bins], [b.right for b in found.bins]
+    above.plot(predicted, right, "o-", color="tab:blue", label="measured")
+    above.set_ylabel("share that is right")
+    above.set_title(f"{title}\nexpected calibration error {100 * found.error:.2f}%", fontsize=10)
+    above.legend(frameon=False)
+    below.bar(predicted, [b.count for b in found.bins], width=0.03, color="tab:blue")
+    below.set_yscale("log")
+    below.set_xlabel("probability that the answer is right")
+    below.set_ylabel("answers")
     write_atomically(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
     plt.close(figure)

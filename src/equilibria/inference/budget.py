@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import EquilibriaError
+from equilibria.inference.restarts import Fixed, RestartPolicy
 from equilibria.inference.selection import SELECTIONS, Selection
 
 
@@ -13,26 +14,34 @@ class Budget:
 
     Attributes:
         depth: D, most iterations of one trajectory.
-        breadth: B, independent restarts per problem.
+        breadth: B, most independent restarts per problem.
         halting: which rule may stop a trajectory before its depth is spent.
+        restarts: which policy may do with fewer restarts.
         selection: which restart answers (see `selection`).
         tolerance: a trajectory is settled when its residual, as the root-mean-square change of a state
             element per iteration averaged over the last three, is at most this. Path noise sets a floor.
+        nfe: most function evaluations for one problem, over all its restarts; None: depth × breadth. (Where
+            an iteration runs a solve inside, the last one may exceed it.)
     """
 
     depth: int = 16
     breadth: int = 1
     halting: Halting = FixedDepth()
+    restarts: RestartPolicy = Fixed()
     selection: Selection = "convergence"
     tolerance: float = 0.05
+    nfe: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("depth", "breadth"):
+        for name in ("depth", "breadth", "nfe"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if (value is not None or name != "nfe") and (not isinstance(value, int) or value < 1):
                 raise EquilibriaError(f"{name} must be a whole number from 1 up, not {value!r}")
-        if not isinstance(self.halting, Halting):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise EquilibriaError(f"halting must be a rule such as FixedDepth(), not {self.halting!r}")
+        for name, kind in (("halting", Halting), ("restarts", RestartPolicy)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                example = "FixedDepth()" if kind is Halting else "Fixed()"
+                raise EquilibriaError(f"{name} must be a rule such as {example}, not {value!r}")
         if self.selection not in SELECTIONS:
             raise EquilibriaError(f"selection must be one of {', '.join(SELECTIONS)}, not {self.selection!r}")
         if not self.tolerance > 0:

@@ -1,11 +1,8 @@
-"""The engine: problems in, answers out, within a budget.
-
-Problems are run in chunks so that the rows of one chunk fit the memory given. (Slots that refill as
-trajectories halt are the next step; callers see the same interface.)
-"""
+"""The engine: problems in, answers out as they settle, within a budget."""
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +12,11 @@ from torch import Tensor
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.inference.budget import Budget
-from equilibria.inference.pool import Pool, run_pool
-from equilibria.inference.selection import SELECTIONS, agreement
+from equilibria.inference.calibration import Calibration
+from equilibria.inference.pool import Pool
+from equilibria.inference.queue import Attempt, Queue, Verify
+from equilibria.inference.selection import SELECTIONS
+from equilibria.inference.slots import End, Slots
 from equilibria.reasoners.interface import Reasoner
 
 
@@ -26,13 +26,17 @@ class Outcome:
 
     Attributes:
         index: the problem's place in the call.
-        tokens: `[tokens]` the selected restart's answer.
-        settled: whether that restart came to rest, or its halting head ended it.
+        tokens: `[tokens]` the selected restart's answer; zeros where the call was stopped before any ran.
+        settled: whether that restart came to rest, or a halting rule ended it.
         residual: its mean `‖z_{k+1} − z_k‖₂` over the last three iterations.
         relative_residual: the same as a root-mean-square per state element.
         halting_score: probability the halting head gives the answer; NaN where there is no head.
-        nfe: iterations run for this problem, summed over its restarts.
+        nfe: applications of f for this problem, summed over its restarts.
+        restarts: how many were run.
         agreement: share of restarts with this very answer.
+        verified: whether the task's own checker passed it; None where it was not asked.
+        confidence: probability that the answer is right; NaN without a calibration.
+        complete: False where the call was stopped before the problem's budget was spent.
     """
 
     index: int
@@ -42,7 +46,39 @@ class Outcome:
     relative_residual: float
     halting_score: float
     nfe: int
+    restarts: int
     agreement: float
+    verified: bool | None
+    confidence: float
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a call has come.
+
+    Attributes:
+        problems: in the call.
+        begun: of those, have had a trajectory.
+        done: of those, have their answer.
+        running: trajectories in slots.
+        nfe: iterations run so far.
+        utilisation: share of slots that had work, over all ticks so far.
+        seconds: since the call began.
+    """
+
+    problems: int
+    begun: int
+    done: int
+    running: int
+    nfe: int
+    utilisation: float
+    seconds: float
+
+
+Stop = Callable[[Report], bool]
+"""Asked between ticks: whether to stop and give the best answers so far."""
+Watch = Callable[[Report], object]
 
 
 class Engine:
@@ -50,28 +86,113 @@ class Engine:
 
     Args:
         reasoner: the map, already on its device.
-        memory: bytes that one chunk of trajectories may take; None: 32 MiB on a CPU, 4 GiB elsewhere.
+        memory: bytes that the trajectories side by side may take; None: 32 MiB on a CPU, 4 GiB elsewhere.
         solver: how the map is iterated.
+        slots: trajectories side by side, at most; None: as many as fit the memory.
+        every: ticks between two looks of the host; None: 1 on a CPU, where looking is free, 4 elsewhere.
+        steady: keep the number of slots while a call ends: a compiled iteration is compiled anew for every
+            other number, and costs more than what idle slots waste.
     """
 
-    def __init__(self, reasoner: Reasoner[Any], memory: int | None = None, solver: Solver = Picard()) -> None:
+    def __init__(
+        self,
+        reasoner: Reasoner[Any],
+        memory: int | None = None,
+        solver: Solver = Picard(),
+        *,
+        slots: int | None = None,
+        every: int | None = None,
+        steady: bool = False,
+    ) -> None:
         self.reasoner = reasoner
         self.solver = solver
-        # On a CPU a chunk should fit the last-level cache: larger ones run up to 2.5 times slower.
+        # On a CPU the rows should fit the last-level cache: more of them run up to 2.5 times slower.
         on_cpu = next(reasoner.parameters()).device.type == "cpu"
         self.memory = memory or (1 << 25 if on_cpu else 1 << 32)
+        self.slots = slots or self._slots_in_memory()
+        self.every = every or (1 if on_cpu else 4)
+        self.steady = steady
 
-    def rows_per_chunk(self) -> int:
-        """Trajectories that fit the memory: state, condition, and the widest activations in between."""
+    def _slots_in_memory(self) -> int:
+        """Trajectories that fit: state, condition, and the widest activations in between."""
         streams, tokens, width = self.reasoner.state_shape
         item = torch.finfo(self.reasoner.compute_dtype).bits // 8
-        # Per token and channel: the streams twice (old and new), the condition, and an MLP's inner
-        # activations, which are at most some eight times the width in every published shape.
-        row = tokens * width * item * (2 * streams + 1 + 8)
+        # Per token and channel: the streams four times (old, new, of two that wait), three conditions, and
+        # an MLP's inner activations, which are at most some eight times the width in every published shape.
+        row = tokens * width * item * (4 * streams + 3 + 8)
         row += 4 * tokens * self.reasoner.shape.vocabulary * 4
         return max(1, self.memory // row)
 
-    def pools(
+    def solve(
+        self,
+        tokens: Tensor,
+        budget: Budget,
+        *,
+        seed: int = 0,
+        identifiers: Tensor | None = None,
+        verify: Verify | None = None,
+        calibration: Calibration | None = None,
+        stop: Stop | None = None,
+        watch: Watch | None = None,
+    ) -> Iterator[Outcome]:
+        """Outcomes of the problems `[problems, tokens]`, each as soon as it is certain.
+
+        Args:
+            tokens, budget, seed, identifiers, verify, stop, watch: as in `attempts`.
+            calibration: says how probable each answer is.
+        """
+        for attempt, complete in self.attempts(
+            tokens, budget, seed=seed, identifiers=identifiers, verify=verify, stop=stop, watch=watch
+        ):
+            yield _outcome(attempt, complete, budget, verify, calibration)
+
+    def attempts(
+        self,
+        tokens: Tensor,
+        budget: Budget,
+        *,
+        seed: int = 0,
+        identifiers: Tensor | None = None,
+        verify: Verify | None = None,
+        stop: Stop | None = None,
+        watch: Watch | None = None,
+    ) -> Iterator[tuple[Attempt, bool]]:
+        """Every problem with its restarts, once its answer is certain, and whether its budget was spent.
+
+        What comes of a problem depends on seed and budget, not on what else is in the call.
+
+        Args:
+            tokens: `[problems, tokens]`.
+            budget: of each of them.
+            seed: of all draws.
+            identifiers: `[problems]` puzzle identities.
+            verify: the task's own checker: only an answer that passes it ends a problem early, and is
+                preferred. Without it nothing but the reasoner's own dynamics decides.
+            stop: when it says so, every problem left is answered with the best there is so far. A call that
+                may be stopped begins all problems before it spends more on any.
+            watch: told of the progress, once every few ticks.
+        """
+        queue = self._queue(tokens, identifiers, budget, verify, rounds=stop is not None)
+        marks = [self._reached(budget.depth)]
+        yield from self._run(queue, len(tokens), budget, marks, seed, stop, watch)
+
+    def pools(self, tokens: Tensor, *, depths: tuple[int, ...], breadth: int, **how: Any) -> list[Pool]:
+        """Where `breadth` trajectories of every problem stand at each of the depths, in one pass.
+
+        Args:
+            tokens: `[problems, tokens]`.
+            depths: in any order; the pools come in the same.
+            breadth: restarts per problem, all run.
+            how: `halting`, `seed`, `identifiers`, `watch`; see `looks`.
+        """
+        ends: list[list[End]] = [[] for _ in range(len(tokens))]
+        for index, found in self.looks(tokens, depths=depths, breadth=breadth, **how):
+            ends[index] = found
+        marks = self._marks(depths)
+        pools = {mark: Pool.of(ends, place) for place, mark in enumerate(marks)}
+        return [pools[self._reached(depth)] for depth in depths]
+
+    def looks(
         self,
         tokens: Tensor,
         *,
@@ -80,60 +201,156 @@ class Engine:
         halting: Halting = FixedDepth(),
         seed: int = 0,
         identifiers: Tensor | None = None,
-    ) -> Iterator[tuple[slice, list[Pool]]]:
-        """Chunk by chunk: which problems, and their pools at each depth (see `run_pool`)."""
-        limit = self.reasoner.max_depth
-        if limit is not None:
-            depths = tuple(min(depth, limit) for depth in depths)
-        rows = self.rows_per_chunk()
-        size, restarts = max(1, rows // breadth), min(rows, breadth)
-        unique = tuple(sorted(set(depths)))
-        for start in range(0, len(tokens), size):
-            part = slice(start, min(start + size, len(tokens)))
-            ran = [
-                run_pool(
-                    self.reasoner,
-                    tokens[part],
-                    depths=unique,
-                    breadth=min(restarts, breadth - first),
-                    first_restart=first,
-                    halting=halting,
-                    solver=self.solver,
-                    seed=seed,
-                    identifiers=None if identifiers is None else identifiers[part],
-                )
-                for first in range(0, breadth, restarts)
-            ]
-            whole = [Pool.concatenate(list(pieces), dim=1) for pieces in zip(*ran, strict=True)]
-            by_depth = dict(zip(unique, whole, strict=True))
-            yield part, [by_depth[depth] for depth in depths]
+        watch: Watch | None = None,
+    ) -> Iterator[tuple[int, list[End]]]:
+        """Each problem's place, once it is done, and its restarts' ends with a mark for every depth.
 
-    def solve(
-        self, tokens: Tensor, budget: Budget, *, seed: int = 0, identifiers: Tensor | None = None
-    ) -> Iterator[Outcome]:
-        """Outcomes in the order of the problems `[problems, tokens]`, each as its chunk is done."""
+        Marks ascend, and each depth has one mark. A trajectory that halted before a depth stands there as it
+        halted.
+
+        Args:
+            tokens: `[problems, tokens]`.
+            depths: at which to look.
+            breadth: restarts per problem, all run.
+            halting: ends a trajectory early, or does not.
+            seed: of all draws.
+            identifiers: `[problems]` puzzle identities.
+            watch: told of the progress.
+        """
+        marks = self._marks(depths)
+        budget = Budget(depth=marks[-1], breadth=breadth, halting=halting)
+        queue = self._queue(tokens, identifiers, budget, None, rounds=False)
+        for attempt, _ in self._run(queue, len(tokens), budget, marks, seed, None, watch):
+            yield attempt.index, [attempt.ends[number] for number in range(breadth)]
+
+    def _reached(self, depth: int) -> int:
+        """The depth, or the reasoner's limit."""
+        return depth if self.reasoner.max_depth is None else min(depth, self.reasoner.max_depth)
+
+    def _marks(self, depths: Sequence[int]) -> list[int]:
+        return sorted({self._reached(depth) for depth in depths})
+
+    def _queue(
+        self,
+        tokens: Tensor,
+        identifiers: Tensor | None,
+        budget: Budget,
+        verify: Verify | None,
+        rounds: bool,
+    ) -> Queue:
         elements = math.prod(self.reasoner.state_shape)
-        chunks = self.pools(
-            tokens,
-            depths=(budget.depth,),
-            breadth=budget.breadth,
-            halting=budget.halting,
-            seed=seed,
-            identifiers=identifiers,
+        # One at a time: iterating over a tensor would make a view of every row at once.
+        problems = (
+            (tokens[row], None if identifiers is None else identifiers[row]) for row in range(len(tokens))
         )
-        for part, (pool,) in chunks:
-            chosen = SELECTIONS[budget.selection](pool)
-            agreed = agreement(pool.answers, chosen)
-            for place, restart in enumerate(chosen.tolist()):
-                residual = pool.residual[place, restart].item()
-                relative = residual / math.sqrt(elements)
-                yield Outcome(
-                    index=part.start + place,
-                    tokens=pool.answers[place, restart],
-                    settled=relative <= budget.tolerance or bool(pool.halted[place, restart]),
-                    residual=residual,
-                    relative_residual=relative,
-                    halting_score=torch.sigmoid(pool.halt_logit[place, restart]).item(),
-                    nfe=int(pool.evaluations[place].sum()),
-                    agreement=agreed[place].item(),
-                )
+        return Queue(problems, budget, self._reached(budget.depth), elements, verify=verify, rounds=rounds)
+
+    def _run(
+        self,
+        queue: Queue,
+        problems: int,
+        budget: Budget,
+        marks: Sequence[int],
+        seed: int,
+        stop: Stop | None,
+        watch: Watch | None,
+    ) -> Iterator[tuple[Attempt, bool]]:
+        """Problems as they are done, and whether their budget was spent or the call stopped."""
+        if queue.empty:
+            return
+        # No more than may ever have work at a time.
+        count = min(self.slots, problems * max(1, budget.restarts.wants([], budget.breadth)))
+        slots = Slots(
+            self.reasoner,
+            self.solver,
+            budget.halting,
+            seed=seed,
+            marks=marks,
+            count=count,
+            ready=2 * count,
+            every=self.every,
+        )
+        started, done = time.perf_counter(), 0
+        while True:
+            self._fill(slots, queue)
+            if not slots.running:
+                return
+            for _ in range(self.every):
+                slots.tick()
+            changed: dict[int, Attempt] = {}
+            for end in slots.fetch():
+                attempt, over = queue.put(end)
+                if over:
+                    changed.pop(attempt.index, None)
+                    done += 1
+                    yield attempt, True
+                else:
+                    changed[attempt.index] = attempt
+            if limits := {t: n for attempt in changed.values() for t, n in queue.lower(attempt).items()}:
+                slots.limit(limits)
+            if stop is None and watch is None:
+                continue
+            busy = slots.busy_ticks
+            report = Report(
+                problems,
+                queue.begun,
+                done,
+                slots.running,
+                busy,
+                busy / slots.slot_ticks,
+                time.perf_counter() - started,
+            )
+            if watch is not None:
+                watch(report)
+            if stop is not None and slots.running and stop(report):
+                break
+        for end in slots.unfinished():
+            queue.put(end)
+        for attempt in queue.rest():
+            yield attempt, False
+
+    def _fill(self, slots: Slots, queue: Queue) -> None:
+        """Give the slots what they can take; few at a time would cost more than it saves."""
+        idle = slots.running < slots.count
+        if not queue.empty and slots.vacant and (idle or 2 * slots.vacant >= slots.ready):
+            slots.give(queue.take(slots.vacant))
+        if idle and slots.waiting:
+            slots.start()
+        if (
+            queue.empty
+            and not slots.waiting
+            and 0 < slots.running <= 3 * slots.count // 4
+            and not self.steady
+        ):
+            slots.shrink(slots.running)
+
+
+def _outcome(
+    attempt: Attempt, complete: bool, budget: Budget, verify: Verify | None, calibration: Calibration | None
+) -> Outcome:
+    """The answer of the restart that is selected, and what stands beside it."""
+    numbers = sorted(attempt.ended)
+    ended = [attempt.ended[number] for number in numbers]
+    if not ended:
+        nothing = torch.zeros_like(attempt.tokens)
+        nan, verified = math.nan, None if verify is None else False
+        return Outcome(attempt.index, nothing, False, nan, nan, nan, 0, 0, nan, verified, nan, complete)
+    places = budget.restarts.candidates(ended)
+    if len(places) > 1:
+        pool = Pool.of([[attempt.ends[numbers[place]] for place in places]])
+        places = [places[int(SELECTIONS[budget.selection](pool))]]
+    chosen = ended[places[0]]
+    return Outcome(
+        index=attempt.index,
+        tokens=attempt.ends[chosen.number].answers[-1],
+        settled=chosen.settled,
+        residual=chosen.residual,
+        relative_residual=chosen.relative_residual,
+        halting_score=1.0 / (1.0 + math.exp(-max(-500.0, chosen.halt_logit))),
+        nfe=sum(restart.evaluations for restart in ended),
+        restarts=len(ended),
+        agreement=sum(restart.answer == chosen.answer for restart in ended) / len(ended),
+        verified=None if verify is None else chosen.accepted,
+        confidence=math.nan if calibration is None else calibration.probability(ended, chosen.answer),
+        complete=complete,
+    )

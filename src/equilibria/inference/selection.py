@@ -8,7 +8,7 @@ from torch import Tensor
 
 from equilibria.inference.pool import Pool
 
-Selection = Literal["convergence", "logit-convergence", "majority", "halting"]
+Selection = Literal["convergence", "logit-convergence", "majority", "agreement", "halting"]
 
 
 def most_converged(pool: Pool) -> Tensor:
@@ -26,6 +26,15 @@ def majority(pool: Pool) -> Tensor:
     return votes(pool.answers).argmax(dim=1)
 
 
+def agreement_weighted(pool: Pool) -> Tensor:
+    """Of the answer with the largest sum of 1/residual over the restarts that gave it, the most converged
+    restart: a vote in which a restart counts the more, the better it has settled."""
+    weights = 1.0 / pool.residual.nan_to_num(nan=torch.inf).clamp(min=1e-12)
+    support = (_same(pool.answers) * weights[:, None]).sum(dim=2)
+    best = support >= support.amax(dim=1, keepdim=True) * (1 - 1e-6)
+    return _least(pool.residual.masked_fill(~best, torch.inf))
+
+
 def highest_halting_score(pool: Pool) -> Tensor:
     """The restart whose halting head is surest that its answer is right."""
     return _least(-pool.halt_logit)
@@ -35,6 +44,7 @@ SELECTIONS: Mapping[str, Callable[[Pool], Tensor]] = {
     "convergence": most_converged,
     "logit-convergence": most_converged_logits,
     "majority": majority,
+    "agreement": agreement_weighted,
     "halting": highest_halting_score,
 }
 """Each rule: a pool of `[problems, restarts]` → the chosen restart `[problems]`."""
@@ -45,12 +55,11 @@ def _least(scores: Tensor) -> Tensor:
     return scores.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).argmin(dim=1)
 
 
+def _same(answers: Tensor) -> Tensor:
+    """Which restarts gave the same whole answer: `[problems, restarts, restarts]` bool."""
+    return torch.stack([(answers == answers[:, [b]]).all(dim=-1) for b in range(answers.shape[1])], dim=1)
+
+
 def votes(answers: Tensor) -> Tensor:
     """How many restarts gave the same answer: `[problems, restarts, tokens]` → `[problems, restarts]`."""
-    same = torch.stack([(answers == answers[:, [b]]).all(dim=-1) for b in range(answers.shape[1])], dim=1)
-    return same.sum(dim=2)
-
-
-def agreement(answers: Tensor, chosen: Tensor) -> Tensor:
-    """Share of restarts that gave the chosen answer: `[problems]`, 1 for a single restart."""
-    return votes(answers).gather(1, chosen[:, None]).squeeze(1) / answers.shape[1]
+    return _same(answers).sum(dim=2)

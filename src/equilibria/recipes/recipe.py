@@ -18,6 +18,7 @@ from pydantic import (
 
 from equilibria.dynamics.halting import FixedDepth
 from equilibria.dynamics.solvers import Solver
+from equilibria.inference.restarts import AnyRestarts, Fixed
 from equilibria.reasoners import ProblemShape, Reasoner, ReasonerConfig, family
 from equilibria.tasks import Task, load_task
 from equilibria.training.config import Halting, Solving, TrainingConfig
@@ -53,6 +54,10 @@ class InferenceConfig(BaseModel):
     breadth: PositiveInt = 1
     halting: Halting = FixedDepth()
     """Which rule may stop a trajectory before its depth is spent."""
+    restarts: AnyRestarts = Fixed()
+    """Which policy decides about the next restart of a problem."""
+    nfe: PositiveInt | None = None
+    """Most function evaluations of one problem; None: depth × breadth."""
     solver: Solving | None = None
     """How the map is iterated; None: as in training."""
     tolerance: PositiveFloat = 0.05

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from equilibria.diagnostics.metrics import interval
-from equilibria.inference.pool import Pool
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe, load_recipe
 from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
@@ -106,8 +105,7 @@ def tested(pipeline: Pipeline, task: Permutations, length: int, model: Model) ->
     assert problems.labels is not None
     layers = pipeline.reasoner.equivalent_layers
     halting = pipeline.halting(model.halting)
-    pools = pipeline.engine.pools(problems.inputs, depths=(LAYERS // layers,), breadth=1, halting=halting)
-    pool = Pool.concatenate([found for _, (found,) in pools])
+    (pool,) = pipeline.engine.pools(problems.inputs, depths=(LAYERS // layers,), breadth=1, halting=halting)
     answers = pool.answers[:, 0]
     final = final_state_right(answers, problems.labels).double().mean().item()
     whole = prefix_right(answers, problems.labels, length).double().mean().item()

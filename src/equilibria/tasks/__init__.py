@@ -9,10 +9,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from equilibria.errors import RecipeError
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.interface import Task
+from equilibria.tasks.problems import Problems
+from equilibria.tasks.reading import Rejected, Scan
 from equilibria.tasks.splits import Splits, load_splits
 
-__all__ = ["Problems", "Splits", "Task", "load_splits", "load_task", "task_class", "task_names"]
+__all__ = [
+    "Problems",
+    "Rejected",
+    "Scan",
+    "Splits",
+    "Task",
+    "load_splits",
+    "load_task",
+    "task_class",
+    "task_names",
+]
 
 
 def task_names() -> list[str]:

@@ -1,80 +1,19 @@
-"""What a task is: problems as rows of tokens, and the rules that say which answers are right."""
+"""What a task is: how problems become rows of tokens, and the rules that say which answers are right."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from rich.text import Text
 from torch import Tensor
 
 from equilibria.errors import DataError
-from equilibria.tasks.table import write_table
-
-
-@dataclass(frozen=True)
-class Problems:
-    """Problems of one task, a row each.
-
-    `inputs` uint8 [count, tokens]; `labels` uint8 [count, tokens] (0: a cell that is not scored) or None;
-    `sources`: where each problem comes from; `ratings` float32 [count], how hard each is, or None.
-    """
-
-    inputs: Tensor
-    labels: Tensor | None
-    sources: tuple[str, ...]
-    ratings: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        count = len(self.inputs)
-        if self.labels is not None and self.labels.shape != self.inputs.shape:
-            raise DataError(f"labels {list(self.labels.shape)} must have the shape {list(self.inputs.shape)}")
-        if len(self.sources) != count:
-            raise DataError(f"{len(self.sources)} sources for {count} problems: give one a problem")
-        if self.ratings is not None and self.ratings.shape != (count,):
-            raise DataError(f"ratings {list(self.ratings.shape)} for {count} problems: give one a problem")
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, key: slice | Tensor) -> "Problems":
-        """The rows of a slice, of an index tensor [n] or of a mask [count]."""
-        rows = torch.arange(len(self))[key]
-        return Problems(
-            self.inputs[rows],
-            None if self.labels is None else self.labels[rows],
-            tuple(self.sources[row] for row in rows.tolist()),
-            None if self.ratings is None else self.ratings[rows],
-        )
-
-    def fingerprint(self) -> str:
-        """SHA-256 over inputs and labels, in hexadecimal: the same for equal problems in equal order."""
-        digest = hashlib.sha256()
-        for tensor in (self.inputs, self.labels):
-            digest.update(b"none" if tensor is None else str(tuple(tensor.shape)).encode())
-            if tensor is not None:
-                digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()
-
-    @staticmethod
-    def concatenate(parts: "Sequence[Problems]") -> "Problems":
-        """All rows of `parts` in order. Ratings stay where every part has them; labels in all or none."""
-        if not parts:
-            raise DataError("there is nothing to concatenate: give at least one set of problems")
-        labels = [part.labels for part in parts if part.labels is not None]
-        ratings = [part.ratings for part in parts if part.ratings is not None]
-        if len(labels) not in (0, len(parts)):
-            raise DataError("labelled and unlabelled problems cannot be concatenated: label all or none")
-        return Problems(
-            torch.cat([part.inputs for part in parts]),
-            torch.cat(labels) if labels else None,
-            tuple(source for part in parts for source in part.sources),
-            torch.cat(ratings) if len(ratings) == len(parts) else None,
-        )
+from equilibria.tables import existing_file, write_columns
+from equilibria.tasks.problems import Problems
+from equilibria.tasks.reading import Scan, read_problems, scan_problems
+from equilibria.tasks.table import Rows
 
 
 class Task(ABC):
@@ -86,6 +25,7 @@ class Task(ABC):
         model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+    noun: ClassVar[str] = "problem"  # what a person calls one
     draws: int = 0  # uniforms that `augment` takes per problem
 
     def __init__(self, config: Config | None = None):
@@ -119,22 +59,82 @@ class Task(ABC):
         return 1
 
     @abstractmethod
-    def parse(self, text: str, where: str = "input") -> Problems:
-        """The unlabelled problems written in `text`; `where` names it in errors. Raises DataError."""
+    def parse_with_lines(self, text: str, where: str) -> tuple[Tensor, list[int]]:
+        """The problems written in `text`, uint8 [count, tokens], and the line on which each begins.
+
+        `where` names the text in errors. Raises DataError, also where there is no problem in it.
+        """
 
     @abstractmethod
+    def decode(self, rows: Rows) -> Problems:
+        """The problems of some rows of a table, with labels where the rows have answers.
+
+        Raises RowError for a row whose question or answer is not right.
+        """
+
+    @abstractmethod
+    def label(self, inputs: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """An answer to each problem [count, tokens], and for those without a single right one the reason."""
+
+    def faults(self, problems: Problems) -> dict[int, str]:
+        """Which labelled problems of a table are no good though `decode` takes them, and why.
+
+        What is too dear to ask of each row; of a large table a sample may be looked at.
+        """
+        del problems
+        return {}
+
+    def spell(self, cells: list[int]) -> str | None:
+        """The text of a problem or an answer given as whole numbers; None where these mean nothing.
+
+        Raises RowError(0, …) for a number that cannot be a cell.
+        """
+        del cells
+        return None
+
+    def content(self, line: str) -> str:
+        """What a line of a text file says, without comments and ornament."""
+        return line.split("#")[0].strip()
+
+    def parse(self, text: str, where: str = "input") -> Problems:
+        """The unlabelled problems written in `text`; `where` names it in errors. Raises DataError."""
+        inputs, _ = self.parse_with_lines(text, where)
+        return Problems(inputs, None, (where,) * len(inputs))
+
     def read(self, path: str | Path, *, limit: int | None = None, labelled: bool = True) -> Problems:
-        """The problems of a file, at most the first `limit`. Raises DataError naming line and cell."""
+        """The problems of a file, at most the first `limit`.
+
+        The file is a table (.csv, .jsonl, .npz, .parquet) with the columns question and answer, and perhaps
+        source and rating; or text as `parse` takes it, for which answers are found. Every row and answer is
+        checked. Raises DataError naming line and cell.
+        """
+        if limit is not None and limit < 1:
+            raise DataError(f"limit {limit}: read at least one {self.noun}")
+        return read_problems(self, existing_file(path), limit=limit, labelled=labelled)
+
+    def scan(self, path: str | Path, *, labelled: bool = False) -> Scan:
+        """All problems of a file as `read` takes it, with bad rows set aside instead of raised.
+
+        Of a text file that does not parse, bad lines are set aside where most problems stand on one line
+        each; in drawn grids a mistake is raised, because it leaves open where the next one begins. Raises
+        DataError for a file that is empty, unreadable or without the columns that are needed.
+        """
+        return scan_problems(self, existing_file(path), labelled=labelled)
 
     def write(self, problems: Problems, path: str | Path) -> None:
-        """Write `problems` as CSV that `read` takes back. A killed write leaves the old file whole."""
-        columns: dict[str, list[str]] = {"source": list(problems.sources)}
+        """Write `problems` as a table that `read` takes back, in the format of the file's name.
+
+        A killed write leaves the old file whole. Raises DataError for another name than .csv, .jsonl, .npz or
+        .parquet, and for a folder that does not exist.
+        """
+        columns: dict[str, list[Any]] = {"source": list(problems.sources)}
         columns["question"] = [self.format(row) for row in problems.inputs]
         if problems.labels is not None:
             columns["answer"] = [self.format(row) for row in problems.labels]
         if problems.ratings is not None:
-            columns["rating"] = [str(rating).removesuffix(".0") for rating in problems.ratings.numpy()]
-        write_table(path, columns)
+            # by way of the shortest text of a float32, so that 0.1 is not written as 0.10000000149
+            columns["rating"] = [float(str(rating)) for rating in problems.ratings.numpy()]
+        write_columns(path, columns)
 
     def generate(self, count: int, *, seed: int, min_rating: int = 0) -> Problems:
         """`count` new labelled problems rated `min_rating` or harder, the same for the same seed.

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from equilibria.errors import DataError
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tables import table_format
+from equilibria.tasks.interface import Task
+from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import hub_file
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -97,7 +99,7 @@ def _table(source: str | Path, filename: str) -> Path:
         if not (folder / filename).is_file():
             raise DataError(f"{folder} has no {filename}: add it, or name a file")
         return folder / filename
-    if not HUB_NAME.fullmatch(str(source)) or folder.suffix in (".csv", ".txt"):
+    if not HUB_NAME.fullmatch(str(source)) or table_format(folder) or folder.suffix == ".txt":
         raise DataError(
             f"{source}: no such file or folder; give one, a Hub dataset (owner/name), or 'generated'"
         )

@@ -203,15 +203,11 @@ class Training:
         self.reasoner.eval()
         with self.average.applied(), self.rolling.as_recipe():
             engine = Engine(self.reasoner, solver=self.run.solver)
-            chunks = engine.pools(problems.inputs, depths=(self.config.depth,), breadth=1)
-            exact, tokens = 0, 0.0
-            for part, (pool,) in chunks:
-                wanted = problems.labels[part]
-                asked = wanted != 0
-                right = (pool.answers[:, 0] == wanted) & asked
-                exact += int((right | ~asked).all(dim=1).sum())
-                tokens += float((right.sum(dim=1) / asked.sum(dim=1).clamp(min=1)).sum())
-            accuracy = exact / len(problems)
+            (pool,) = engine.pools(problems.inputs, depths=(self.config.depth,), breadth=1)
+            asked = problems.labels != 0
+            right = (pool.answers[:, 0] == problems.labels) & asked
+            accuracy = (right | ~asked).all(dim=1).double().mean().item()
+            tokens = float((right.sum(dim=1) / asked.sum(dim=1).clamp(min=1)).sum())
             if self.progress.best is None or accuracy > self.progress.best:
                 self.progress.best, self.progress.best_step = accuracy, self.progress.step
                 if self.launch.is_main:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -13,14 +12,15 @@ from rich.text import Text
 from torch import Tensor
 
 from equilibria.errors import DataError
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.interface import Task
 from equilibria.tasks.maze import rules
 from equilibria.tasks.maze.generator import Kind, generate_splits
 from equilibria.tasks.maze.grid import CHARACTERS, PATH, solved
 from equilibria.tasks.maze.render import render_maze
 from equilibria.tasks.maze.symmetry import symmetric
 from equilibria.tasks.maze.text import check, decode, infer_size, parse_mazes
-from equilibria.tasks.table import Rows, existing_file, header, read_rows
+from equilibria.tasks.problems import Problems
+from equilibria.tasks.table import RowError, Rows
 
 
 class Maze(Task):
@@ -30,6 +30,7 @@ class Maze(Task):
     """
 
     name = "maze"
+    noun = "maze"
 
     class Config(Task.Config):
         """`size`: cells in a row; the other fields but the last say which mazes are generated.
@@ -87,46 +88,37 @@ class Maze(Task):
         shortest = config.shortest or min(longest, round(cells / 9))
         return Kind(self.size, shortest, longest, config.mode == "perfect", config.walls, config.unique)
 
-    def parse(self, text: str, where: str = "input") -> Problems:
-        """The mazes of `text`: one-line strings or grids, any number of them (see `parse_mazes`)."""
-        mazes, _ = parse_mazes(text, self.size, where)
-        return Problems(torch.from_numpy(mazes), None, (where,) * len(mazes))
+    def parse_with_lines(self, text: str, where: str) -> tuple[Tensor, list[int]]:
+        """One-line strings or grids, any number of them (see `parse_mazes`)."""
+        mazes, lines = parse_mazes(text, self.size, where)
+        return torch.from_numpy(mazes), lines
 
-    def read(self, path: str | Path, *, limit: int | None = None, labelled: bool = True) -> Problems:
-        """The mazes of a CSV table, whose answers are checked, or of a text file, for which a path is found.
-
-        At most the first `limit`. Raises DataError naming line and cell.
-        """
-        if limit is not None and limit < 1:
-            raise DataError(f"limit {limit}: read at least one maze")
-        path = existing_file(path)
-        if names := header(path):
-            chunks = read_rows(path, names, limit=limit, labelled=labelled)
-            parts = [self._problems(rows, str(path)) for rows in chunks]
-            if not parts:
-                raise DataError(f"{path} holds no maze: there is nothing below its header")
-            return Problems.concatenate(parts)
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        mazes = parse_mazes(text, self.size, str(path))[0][:limit]
-        labels = torch.from_numpy(np.stack([solved(maze, self.size) for maze in mazes])) if labelled else None
-        return Problems(torch.from_numpy(mazes), labels, (path.stem,) * len(mazes))
-
-    def _problems(self, rows: Rows, where: str) -> Problems:
-        """Tokens of some rows of a table, whose mazes and answers keep the rules."""
-        mazes = decode(rows.questions, rows.lines, self.size, where, "question")
-        check(mazes, rows.lines, self.size, where)
+    def decode(self, rows: Rows) -> Problems:
+        mazes = decode(rows.questions, self.size, "question")
+        check(mazes, self.size)
         answers = None
         if rows.answers is not None:
-            answers = decode(rows.answers, rows.lines, self.size, where, "answer")
+            answers = decode(rows.answers, self.size, "answer")
             for row in np.flatnonzero(~rules.valid(mazes, answers, self.size))[:1].tolist():
                 problem = rules.violations(mazes[row], answers[row], self.size)[0]
-                raise DataError(f"{where}, line {rows.lines[row]}: the answer is wrong: {problem}")
+                raise RowError(row, f"the answer is wrong: {problem}")
         return Problems(
             torch.from_numpy(mazes),
             None if answers is None else torch.from_numpy(answers),
             tuple(rows.sources),
             None if rows.ratings is None else torch.from_numpy(rows.ratings),
         )
+
+    def label(self, inputs: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """One of the shortest paths of each maze."""
+        labels = inputs.numpy().copy()
+        for row, maze in enumerate(inputs.numpy()):
+            labels[row] = solved(maze, self.size)
+        return torch.from_numpy(labels), {}
+
+    def content(self, line: str) -> str:
+        """The line itself: `#` is a wall, and a space an open cell."""
+        return line
 
     def generate(self, count: int, *, seed: int, min_rating: float = 0) -> Problems:
         """`count` distinct mazes whose shortest path takes at least `min_rating` steps; a rating is these."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from equilibria.errors import DataError
 from equilibria.tasks.maze.grid import CHARACTERS, OPEN, cell_name
 from equilibria.tasks.maze.rules import fault
+from equilibria.tasks.table import RowError, placed
 
 LEGAL = "# SGo"
 ILLEGAL = 255
@@ -55,38 +56,37 @@ def parse_mazes(text: str, size: int, where: str) -> tuple[NDArray[np.uint8], li
         raise DataError(
             f"{where} holds no maze: write {size} lines of {size} characters: # wall, . open, S, G"
         )
-    boards = decode(mazes, lines, size, where, "maze")
-    check(boards, lines, size, where)
+    with placed(where, lines):
+        boards = decode(mazes, size, "maze")
+        check(boards, size)
     return boards, lines
 
 
-def check(boards: NDArray[np.uint8], lines: list[int], size: int, where: str) -> None:
-    """Raise DataError for the first of `boards` [count, cells] that is no maze."""
-    for board, line in zip(boards, lines, strict=True):
+def check(boards: NDArray[np.uint8], size: int) -> None:
+    """Raise RowError for the first of `boards` [count, cells] that is no maze."""
+    for row, board in enumerate(boards):
         if reason := fault(board, size):
-            raise DataError(f"{where}, line {line}: {reason}")
+            raise RowError(row, reason)
 
 
-def decode(texts: list[str], lines: list[int], size: int, where: str, column: str) -> NDArray[np.uint8]:
-    """Tokens [count, cells] of one-line mazes, all characters in one lookup."""
+def decode(texts: list[str], size: int, column: str) -> NDArray[np.uint8]:
+    """Tokens [count, cells] of one-line mazes, all characters in one lookup. Raises RowError."""
     lookup = np.full(256, ILLEGAL, np.uint8)
     lookup[ord(".")] = OPEN
     for character in LEGAL:
         lookup[ord(character)] = CHARACTERS.index(character)
-    for line, text in zip(lines, texts, strict=True):
+    for row, text in enumerate(texts):
         if len(text) != size * size:
-            raise DataError(
-                f"{where}, line {line}: the {column} has {len(text)} cells; "
-                f"a {size}×{size} maze has {size * size}"
-            )
+            raise RowError(row, f"the {column} has {len(text)} cells; a {size}×{size} maze has {size * size}")
     # every legal character is in Latin-1; whatever is not becomes '?', which is illegal as well
     codes = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
     boards = lookup[codes].reshape(-1, size * size)
     wrong = boards == ILLEGAL
     for row, cell in np.argwhere(wrong)[:1].tolist() if wrong.any() else []:
-        raise DataError(
-            f"{where}, line {lines[row]}: {column}, {cell_name(cell, size)}: {texts[row][cell]!r} is none of "
-            f"# (wall), . or space (open), S (start), G (goal), o (path)"
+        raise RowError(
+            row,
+            f"{column}, {cell_name(cell, size)}: {texts[row][cell]!r} is none of "
+            f"# (wall), . or space (open), S (start), G (goal), o (path)",
         )
     return boards
 

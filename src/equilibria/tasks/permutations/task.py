@@ -1,6 +1,5 @@
 """Word problems of a group as a task (state tracking; FPRM, A5 and S5)."""
 
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,11 +9,12 @@ from rich.text import Text
 from torch import Tensor
 
 from equilibria.errors import DataError
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.interface import Task
 from equilibria.tasks.permutations.group import Group, group
 from equilibria.tasks.permutations.rows import draw_mixed, draw_rows, products
 from equilibria.tasks.permutations.text import decode, encode, parse_rows, symbol
-from equilibria.tasks.table import Rows, existing_file, header, read_rows
+from equilibria.tasks.problems import Problems
+from equilibria.tasks.table import RowError, Rows
 
 ACROSS = 12  # elements on a line of a terminal
 
@@ -82,46 +82,29 @@ class Permutations(Task):
     def board(self) -> tuple[int, int]:
         return 1, self.length
 
-    def parse(self, text: str, where: str = "input") -> Problems:
-        """The problems of `text`, one a line: elements with spaces between. Shorter ones are padded."""
-        rows, _ = parse_rows(text, self.group, self.length, where)
-        return Problems(torch.from_numpy(rows), None, (where,) * len(rows))
+    def parse_with_lines(self, text: str, where: str) -> tuple[Tensor, list[int]]:
+        """A problem a line: elements with spaces between. Shorter ones are padded."""
+        rows, lines = parse_rows(text, self.group, self.length, where)
+        return torch.from_numpy(rows), lines
 
-    def read(self, path: str | Path, *, limit: int | None = None, labelled: bool = True) -> Problems:
-        """The problems of a CSV table, its answers checked, or of a text file, each multiplied out.
-
-        At most the first `limit`. Raises DataError naming line and position.
-        """
-        if limit is not None and limit < 1:
-            raise DataError(f"limit {limit}: read at least one problem")
-        path = existing_file(path)
-        if names := header(path):
-            chunks = read_rows(path, names, limit=limit, labelled=labelled)
-            parts = [self._problems(rows, str(path)) for rows in chunks]
-            if not parts:
-                raise DataError(f"{path} holds no problem: there is nothing below its header")
-            return Problems.concatenate(parts)
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        rows, _ = parse_rows(text, self.group, self.length, str(path))
-        inputs = torch.from_numpy(rows[:limit])
-        labels = products(self.group, inputs) if labelled else None
-        return Problems(inputs, labels, (path.stem,) * len(inputs))
-
-    def _problems(self, rows: Rows, where: str) -> Problems:
-        inputs = torch.from_numpy(
-            decode(rows.questions, rows.lines, self.group, self.length, where, "question")
-        )
+    def decode(self, rows: Rows) -> Problems:
+        inputs = torch.from_numpy(decode(rows.questions, self.group, self.length, "question"))
         labels = None
         if rows.answers is not None:
-            answers = decode(rows.answers, rows.lines, self.group, self.length, where, "answer")
-            labels = torch.from_numpy(answers)
+            labels = torch.from_numpy(decode(rows.answers, self.group, self.length, "answer"))
             for row in torch.nonzero((labels != products(self.group, inputs)).any(1))[:1, 0].tolist():
-                raise DataError(
-                    f"{where}, line {rows.lines[row]}: the answer is wrong: "
-                    f"{self._mistakes(inputs[row], labels[row])[0]}"
-                )
+                mistake = self._mistakes(inputs[row], labels[row])[0]
+                raise RowError(row, f"the answer is wrong: {mistake}")
         ratings = None if rows.ratings is None else torch.from_numpy(rows.ratings)
         return Problems(inputs, labels, tuple(rows.sources), ratings)
+
+    def label(self, inputs: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """The product after each element."""
+        return products(self.group, inputs), {}
+
+    def spell(self, cells: list[int]) -> str:
+        """Elements by their numbers."""
+        return " ".join(map(str, cells))
 
     def generate(self, count: int, *, seed: int, min_rating: float = 0) -> Problems:
         """`count` distinct problems with all their prefix products; a rating is the number of elements.

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from equilibria.errors import DataError
 from equilibria.tasks.permutations.group import Group
+from equilibria.tasks.table import RowError, placed
 
 
 def parse_rows(text: str, group: Group, length: int, where: str) -> tuple[NDArray[np.uint8], list[int]]:
@@ -20,27 +21,25 @@ def parse_rows(text: str, group: Group, length: int, where: str) -> tuple[NDArra
             f"as in {' '.join(group.symbols[-2:])}"
         )
     lines = [number for number, _ in found]
-    return decode([content for _, content in found], lines, group, length, where, "problem"), lines
+    with placed(where, lines):
+        return decode([content for _, content in found], group, length, "problem"), lines
 
 
-def decode(
-    texts: list[str], lines: list[int], group: Group, length: int, where: str, column: str
-) -> NDArray[np.uint8]:
-    """Tokens [count, length] of rows of elements, shorter ones padded with 0."""
+def decode(texts: list[str], group: Group, length: int, column: str) -> NDArray[np.uint8]:
+    """Tokens [count, length] of rows of elements, shorter ones padded with 0. Raises RowError."""
     known = group.known
     rows = np.zeros((len(texts), length), np.uint8)
-    for row, (line, text) in enumerate(zip(lines, texts, strict=True)):
+    for row, text in enumerate(texts):
         words = text.split()
         elements = [known.get(word, -1) for word in words]
         if -1 in elements:
             position = elements.index(-1)
-            raise DataError(
-                f"{where}, line {line}: {column}, position {position + 1}: {group.illegal(words[position])}"
-            )
+            raise RowError(row, f"{column}, position {position + 1}: {group.illegal(words[position])}")
         if not 1 <= len(elements) <= length:
-            raise DataError(
-                f"{where}, line {line}: the {column} has {len(elements)} elements; here it may have up to "
-                f"{length}: set the task's length to the greatest there is"
+            raise RowError(
+                row,
+                f"the {column} has {len(elements)} elements; here it may have up to {length}: "
+                f"set the task's length to the greatest there is",
             )
         rows[row, : len(elements)] = elements
         rows[row, : len(elements)] += 1

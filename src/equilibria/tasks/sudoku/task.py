@@ -1,7 +1,6 @@
 """Sudoku as a task: boards of any box shape up to side 16, read, written, generated, varied and checked."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,21 +9,22 @@ from pydantic import field_validator
 from rich.text import Text
 from torch import Tensor
 
-from equilibria.errors import DataError
-from equilibria.tasks.interface import Problems, Task
+from equilibria.tasks.interface import Task
+from equilibria.tasks.problems import Problems
 from equilibria.tasks.sudoku import generator, rules
 from equilibria.tasks.sudoku.board import DIGITS, Box, side, symbol
 from equilibria.tasks.sudoku.render import render_board
 from equilibria.tasks.sudoku.symmetry import CANONICAL_SIDE, Symmetry, canonical, draws
-from equilibria.tasks.sudoku.table import read_boards, unique_solutions
-from equilibria.tasks.sudoku.text import infer_box, parse_boards
-from equilibria.tasks.table import existing_file, header
+from equilibria.tasks.sudoku.table import ambiguous, decode_rows, unique_solutions
+from equilibria.tasks.sudoku.text import content, infer_box, parse_boards, spell
+from equilibria.tasks.table import Rows
 
 
 class Sudoku(Task):
     """Fill the board so that each row, column and box holds every digit once."""
 
     name = "sudoku"
+    noun = "puzzle"
 
     class Config(Task.Config):
         """`box`: rows and columns of a box; 9×9 boards have (3, 3), 6×6 (2, 3), 4×4 (2, 2)."""
@@ -58,27 +58,28 @@ class Sudoku(Task):
     def board(self) -> tuple[int, int]:
         return side(self.box), side(self.box)
 
-    def parse(self, text: str, where: str = "input") -> Problems:
-        """The puzzles of `text`: one-line strings or grids, any number of them (see `parse_boards`)."""
-        boards, _ = parse_boards(text, self.box, where)
-        return Problems(torch.from_numpy(boards), None, (where,) * len(boards))
+    def parse_with_lines(self, text: str, where: str) -> tuple[Tensor, list[int]]:
+        """One-line strings or grids, any number of them (see `parse_boards`)."""
+        boards, lines = parse_boards(text, self.box, where)
+        return torch.from_numpy(boards), lines
 
-    def read(self, path: str | Path, *, limit: int | None = None, labelled: bool = True) -> Problems:
-        """The puzzles of a CSV table, or of a text file as `parse` takes it, at most the first `limit`.
+    def decode(self, rows: Rows) -> Problems:
+        return decode_rows(rows, self.box)
 
-        A table is checked as `read_boards` says. The solver finds the labels of a text file; each puzzle must
-        have one solution. Raises DataError.
-        """
-        if limit is not None and limit < 1:
-            raise DataError(f"limit {limit}: read at least one puzzle")
-        path = existing_file(path)
-        if names := header(path):
-            return read_boards(path, names, self.box, limit=limit, labelled=labelled)
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        boards, lines = parse_boards(text, self.box, str(path))
-        boards, lines = boards[:limit], lines[:limit]
-        labels = torch.from_numpy(unique_solutions(boards, lines, self.box, str(path))) if labelled else None
-        return Problems(torch.from_numpy(boards), labels, (path.stem,) * len(boards))
+    def label(self, inputs: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """The solutions that a solver finds; a puzzle must have just one."""
+        labels, faults = unique_solutions(inputs.numpy(), self.box)
+        return torch.from_numpy(labels), faults
+
+    def faults(self, problems: Problems) -> dict[int, str]:
+        """Puzzles with several solutions, up to 50,000 looked at (see `ambiguous`)."""
+        return ambiguous(problems.inputs.numpy(), self.box)
+
+    def spell(self, cells: list[int]) -> str:
+        return spell(cells, self.box)
+
+    def content(self, line: str) -> str:
+        return content(line)
 
     def generate(self, count: int, *, seed: int, min_rating: float = 0) -> Problems:
         """`count` distinct minimal puzzles with one solution, that take at least `min_rating` guesses."""

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equilibria.errors import DataError
-from equilibria.tasks.sudoku.board import BLANK, DIGITS, Box, side
-from equilibria.tasks.sudoku.rules import contradiction
+from equilibria.tasks.sudoku.board import BLANK, DIGITS, Box, cell_name, side
+from equilibria.tasks.sudoku.rules import contradiction, contradictory
+from equilibria.tasks.table import RowError, placed
 
 EMPTY = ".0_*·"
 BORDERS = frozenset(" \t|-+=" + "".join(map(chr, range(0x2500, 0x2580))))  # and Unicode's box-drawing block
@@ -71,15 +72,33 @@ def parse_boards(text: str, box: Box, where: str) -> tuple[NDArray[np.uint8], li
     if not boards:
         raise DataError(f"{where} holds no puzzle: write {size * size} cells on one line, or {size} a line")
     result = np.array(boards, np.uint8)
-    check_clues(result, lines, box, where)
+    with placed(where, lines):
+        check_clues(result, box)
     return result, lines
 
 
-def check_clues(boards: NDArray[np.uint8], lines: list[int], box: Box, where: str) -> None:
-    """Raise DataError for the first board [tokens] of `boards` whose clues break a rule."""
-    for board, line in zip(boards, lines, strict=True):
-        if reason := contradiction(board, box):
-            raise DataError(f"{where}, line {line}: the clues contradict each other: {reason}")
+def check_clues(boards: NDArray[np.uint8], box: Box) -> None:
+    """Raise RowError for the first of `boards` [count, tokens] whose clues break a rule."""
+    for row in np.flatnonzero(contradictory(boards, box))[:1].tolist():
+        raise RowError(row, f"the clues contradict each other: {contradiction(boards[row], box)}")
+
+
+def spell(cells: list[int], box: Box) -> str:
+    """The one-line text of a board whose cells are whole numbers: 0 is blank, 1 to side are digits.
+
+    Raises RowError for any other number.
+    """
+    symbols = "." + DIGITS[: side(box)]
+    if cells and not 0 <= min(cells) <= max(cells) < len(symbols):
+        cell = next(cell for cell, value in enumerate(cells) if not 0 <= value < len(symbols))
+        wrong = f"{cells[cell]} is neither a digit (1-{side(box)}) nor 0 for an empty cell"
+        raise RowError(0, f"{cell_name(cell, box)}: {wrong}")
+    return "".join([symbols[value] for value in cells])
+
+
+def content(line: str) -> str:
+    """The cells of a line of text, without borders and comment."""
+    return "".join(character for character in line.split("#")[0] if character not in BORDERS)
 
 
 def infer_box(text: str) -> Box:
