@@ -45,6 +45,7 @@ class Answer:
         valid: whether it keeps all rules of the task.
         violations: the rules it breaks, in words.
         settled: whether the trajectory it was read from came to rest.
+        halted: whether a halting rule ended it.
         residual: that trajectory's mean `‖z_{k+1} − z_k‖₂` over its last three iterations.
         relative_residual: the same as a root-mean-square per element of the state.
         halting_score: probability of being right that the halting head gives it; NaN without such a head.
@@ -63,6 +64,7 @@ class Answer:
     valid: bool
     violations: tuple[str, ...]
     settled: bool
+    halted: bool
     residual: float
     relative_residual: float
     halting_score: float
@@ -264,6 +266,7 @@ class Pipeline:
             valid=not broken,
             violations=tuple(broken),
             settled=outcome.settled if sure is None else outcome.confidence >= sure,
+            halted=outcome.halted,
             residual=outcome.residual,
             relative_residual=outcome.relative_residual,
             halting_score=outcome.halting_score,

@@ -85,7 +85,7 @@ def _facts(answer: "eq.Answer", sure: bool) -> str:
     if not answer.restarts:
         return "not begun before the call was stopped"
     verdict = "keeps all rules" if answer.valid else "BREAKS THE RULES: " + "; ".join(answer.violations[:3])
-    rest = "settled" if answer.settled else "not settled"
+    rest = "ended by its halting rule" if answer.halted else "at rest" if answer.settled else "not settled"
     agree = f"; {100 * answer.agreement:.0f}% of restarts agree" if answer.restarts > 1 else ""
     return (
         f"{answer.answer}\n{verdict}; {rest} (residual {answer.residual:.2f}, "

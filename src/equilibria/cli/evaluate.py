@@ -20,14 +20,13 @@ COLUMNS = {
     "convergence": "Top-1",
     "logit-convergence": "logits",
     "majority": "vote",
-    "agreement": "agree",
     "halting": "halt",
     "pass": "any",
 }
 LEGEND = (
     "D depth · B breadth · NFE iterations a problem · average over restarts ± half its 95% interval · "
     "then the restart chosen by: Top-1 least residual, logits least change of logits, vote majority, "
-    "agree vote by 1/residual, halt halting score · any: some restart is right · "
+    "halt halting score · any: some restart is right · "
     "AUROC residual against right or wrong · "
     "ΔPI path independence, % · sec seconds"
 )

@@ -28,6 +28,7 @@ class Outcome:
         index: the problem's place in the call.
         tokens: `[tokens]` the selected restart's answer; zeros where the call was stopped before any ran.
         settled: whether that restart came to rest, or a halting rule ended it.
+        halted: whether a halting rule ended it.
         residual: its mean `‖z_{k+1} − z_k‖₂` over the last three iterations.
         relative_residual: the same as a root-mean-square per state element.
         halting_score: probability the halting head gives the answer; NaN where there is no head.
@@ -42,6 +43,7 @@ class Outcome:
     index: int
     tokens: Tensor
     settled: bool
+    halted: bool
     residual: float
     relative_residual: float
     halting_score: float
@@ -334,7 +336,9 @@ def _outcome(
     if not ended:
         nothing = torch.zeros_like(attempt.tokens)
         nan, verified = math.nan, None if verify is None else False
-        return Outcome(attempt.index, nothing, False, nan, nan, nan, 0, 0, nan, verified, nan, complete)
+        return Outcome(
+            attempt.index, nothing, False, False, nan, nan, nan, 0, 0, nan, verified, nan, complete
+        )
     places = budget.restarts.candidates(ended)
     if len(places) > 1:
         pool = Pool.of([[attempt.ends[numbers[place]] for place in places]])
@@ -344,6 +348,7 @@ def _outcome(
         index=attempt.index,
         tokens=attempt.ends[chosen.number].answers[-1],
         settled=chosen.settled,
+        halted=chosen.halted,
         residual=chosen.residual,
         relative_residual=chosen.relative_residual,
         halting_score=1.0 / (1.0 + math.exp(-max(-500.0, chosen.halt_logit))),

@@ -206,6 +206,7 @@ class Queue:
             residual,
             relative,
             halt_logit,
+            bool(halted),
             rests or bool(halted),
             accepted,
         )

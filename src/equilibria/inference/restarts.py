@@ -25,6 +25,7 @@ class Restart(NamedTuple):
         residual: mean `‖z_{k+1} − z_k‖₂` of its last iterations.
         relative_residual: the same as a root-mean-square per state element.
         halt_logit: of the halting head; NaN without one.
+        halted: a halting rule ended it.
         settled: it came to rest, or a halting rule ended it.
         accepted: good enough to answer: a halting rule ended it, or, at fixed depth, it came to rest; where
             answers are verified, that its answer passed.
@@ -37,6 +38,7 @@ class Restart(NamedTuple):
     residual: float
     relative_residual: float
     halt_logit: float
+    halted: bool
     settled: bool
     accepted: bool
 
