@@ -21,6 +21,7 @@ import equilibria as eq
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import interval
 from equilibria.inference.selection import most_converged
+from equilibria.reproduce.drawing import picture
 
 PAPER = 64 * 128  # evaluations a problem that the fixed budget of EqR takes
 
@@ -33,12 +34,19 @@ class Found:
     nfe: torch.Tensor
 
 
-def fixed(pipeline: eq.Pipeline, problems: eq.Problems, depth: int, breadth: int) -> Found:
-    """All restarts to full depth, the most converged answers."""
+def fixed(
+    pipeline: eq.Pipeline, problems: eq.Problems, depths: tuple[int, ...], breadths: tuple[int, ...]
+) -> dict[tuple[int, int], Found]:
+    """All restarts to full depth, the most converged answers; every budget within what was run."""
     assert problems.labels is not None
-    (pool,) = pipeline.engine.pools(problems.inputs, depths=(depth,), breadth=breadth)
-    right = correct(pool, problems.labels).gather(1, most_converged(pool)[:, None]).squeeze(1)
-    return Found(right, pool.evaluations.sum(dim=1))
+    pools = pipeline.engine.pools(problems.inputs, depths=depths, breadth=max(breadths))
+    found: dict[tuple[int, int], Found] = {}
+    for depth, whole in zip(depths, pools, strict=True):
+        for breadth in breadths:
+            pool = whole.restarts(breadth)
+            right = correct(pool, problems.labels).gather(1, most_converged(pool)[:, None]).squeeze(1)
+            found[depth, breadth] = Found(right, pool.evaluations.sum(dim=1))
+    return found
 
 
 def adaptive(
@@ -52,6 +60,25 @@ def adaptive(
     return Found(right, torch.tensor([answer.nfe for answer in answers]))
 
 
+def draw(path: Path, name: str, found: Found, budgets: dict[tuple[int, int], Found], problems: int) -> None:
+    """What share is solved within so many evaluations a problem at most, beside fixed budgets."""
+    with picture(path, width=5.0, height=3.2) as (_, axes):
+        caps = sorted({int(nfe) for nfe in found.nfe})
+        solved = [(found.right & (found.nfe <= cap)).double().mean().item() for cap in caps]
+        mean = [found.nfe.clamp(max=cap).double().mean().item() for cap in caps]
+        axes.step(mean, [100 * share for share in solved], where="post", label="adaptive, capped at 3, 4, …")
+        for (depth, breadth), other in budgets.items():
+            at = (depth * breadth, 100 * other.right[:problems].double().mean().item())
+            axes.plot(*at, "o", color="tab:red", markersize=3)
+            axes.annotate(f"({depth}, {breadth})", at, textcoords="offset points", xytext=(4, -8), fontsize=6)
+        axes.plot([], [], "o", color="tab:red", markersize=3, label="fixed (depth, breadth)")
+        axes.set_xscale("log")
+        axes.set_xlabel("function evaluations a problem, mean")
+        axes.set_ylabel("solved, %")
+        axes.set_title(f"{name}, {problems} held-out problems")
+        axes.legend(loc="lower right")
+
+
 def main(
     reasoner: Annotated[str, typer.Argument(help="a shipped reasoner or a checkpoint folder")] = "sudoku-9x9",
     data: Annotated[Path | None, typer.Option(help="labelled problems; left out: those held out")] = None,
@@ -62,6 +89,7 @@ def main(
     breadth: Annotated[int, typer.Option(min=1, help="most restarts of the adaptive one")] = 16,
     nfe: Annotated[int | None, typer.Option(help="most evaluations a problem of the adaptive one")] = None,
     dtype: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
+    png: Annotated[Path | None, typer.Option(help="draw accuracy over evaluations here")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers here")] = None,
 ) -> None:
     """Accuracy and NFE of fixed and of adaptive breadth on the same problems."""
@@ -71,15 +99,17 @@ def main(
     assert given.labels is not None
     few = given[:problems]
     # Among the first few the hard ones need not be run again with all restarts.
-    quick = fixed(pipeline, given, 4, 1).right
+    quick = fixed(pipeline, given, (4,), (1,))[4, 1].right
     unsolved = (~quick).nonzero().squeeze(1)[:hard]
     rest = unsolved[unsolved >= len(few)]
     every = torch.cat([torch.arange(len(few)), rest])
     place = {int(row): position for position, row in enumerate(every.tolist())}
     members = torch.tensor([place[row] for row in unsolved.tolist()])
     asked = given[every]
+    depths = tuple(sorted({4, 8, 16, depth}))
+    budgets = fixed(pipeline, asked, depths, tuple(sorted({1, fixed_breadth})))
     ways = {
-        f"fixed ({depth}, {fixed_breadth})": fixed(pipeline, asked, depth, fixed_breadth),
+        f"fixed ({depth}, {fixed_breadth})": budgets[depth, fixed_breadth],
         f"adaptive, at most ({depth}, {breadth})": adaptive(pipeline, asked, depth, breadth, nfe),
     }
     groups = {"all": torch.arange(len(few)), "unsolved at (4, 1)": members}
@@ -122,6 +152,15 @@ def main(
         f"adaptive {int((both[1] & ~both[0]).sum())} of {len(asked)}",
         highlight=False,
     )
+    if png is not None:
+        adaptive_way = ways[f"adaptive, at most ({depth}, {breadth})"]
+        draw(
+            png,
+            reasoner,
+            Found(adaptive_way.right[: len(few)], adaptive_way.nfe[: len(few)]),
+            budgets,
+            len(few),
+        )
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

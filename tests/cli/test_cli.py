@@ -60,10 +60,10 @@ def test_solve_says_which_answers_break_the_rules_and_exits_with_1(checkpoint, t
     )
     assert "BREAKS THE RULES" in said
     assert "1 broken: number 1" in said
-    assert "6 iterations" in said
+    assert "6 NFE in 3 restarts" in said
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [row["question"] for row in rows] == [PUZZLE]
-    assert rows[0]["valid"] == "False"
+    assert rows[0]["valid"] == "false"
     assert rows[0]["nfe"] == "6"
 
 

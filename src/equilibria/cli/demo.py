@@ -35,15 +35,18 @@ def demo(
             held_out[:problems],
             depths=DEPTHS,
             breadths=(1, BREADTH),
+            halting="fixed",
             watch=lambda report: progress.update(bar, completed=report.done),
         )
         deep = pipeline.evaluate(
             held_out[:problems],
             depths=(DEPTHS[-1], DEEP),
+            halting="fixed",
             watch=lambda report: progress.update(bar, completed=problems + report.done),
         )
     _budgets(console, wide, deep)
     _conclusions(console, wide, deep)
+    _adaptive(console, pipeline, held_out[:problems])
     if LARGE in eq.shipped_names():
         _published_puzzles(console)
     console.print(
@@ -123,6 +126,20 @@ def _conclusions(console: Console, wide: "eq.Evaluation", deep: "eq.Evaluation")
     )
 
 
+def _adaptive(console: Console, pipeline: "eq.Pipeline", puzzles: "eq.Problems") -> None:
+    """The same puzzles with the budget that the reasoner ships with."""
+    assert puzzles.labels is not None
+    answers = pipeline.solve(puzzles)
+    right = sum(bool((answer.tokens == puzzles.labels[answer.index]).all()) for answer in answers)
+    nfe = [answer.nfe for answer in answers]
+    console.print(
+        f"[bold]Adaptive:[/] each puzzle until its halting head is sure, another restart only if it never "
+        f"is:\n{100 * right / len(answers):.1f}% with {sum(nfe) / len(nfe):.1f} iterations a puzzle (at most "
+        f"{max(nfe):,}), where the widest budget above takes {BREADTH * DEPTHS[-1]}.",
+        highlight=False,
+    )
+
+
 def _published_puzzles(console: Console) -> None:
     """Each published puzzle with its answer, if the reasoner came to rest on one that keeps the rules."""
     pipeline, puzzles = eq.load(LARGE), eq.held_out_problems(LARGE)
@@ -130,15 +147,15 @@ def _published_puzzles(console: Console) -> None:
     console.rule(f"[bold]{LARGE}[/]: {pipeline.reasoner.parameter_count():,} parameters")
     budget = pipeline.budget()
     console.print(
-        f"\n[bold]{len(puzzles)} published 9x9 puzzles[/] it was not trained on, depth {budget.depth}, "
-        f"breadth {budget.breadth}.\n",
+        f"\n[bold]{len(puzzles)} published 9x9 puzzles[/] it was not trained on, at most "
+        f"{budget.breadth} restarts of {budget.depth} iterations.\n",
         highlight=False,
     )
     start = time.perf_counter()
     answers = pipeline.solve(puzzles)
     seconds = time.perf_counter() - start
     assert puzzles.labels is not None
-    table = Table("puzzle", "clues", "rating", "answer", "residual", "agree")
+    table = Table("puzzle", "clues", "rating", "answer", "restarts", "NFE")
     solved = 0
     for place, answer in enumerate(answers):
         given = answer.valid and answer.settled
@@ -147,11 +164,11 @@ def _published_puzzles(console: Console) -> None:
         verdict = "right" if given and right else "WRONG" if given else "unsettled"
         rating = "" if puzzles.ratings is None else f"{puzzles.ratings[place].item():.0f}"
         clues = sum(mark not in ".0" for mark in answer.problem)
-        facts = (str(clues), rating, verdict, f"{answer.residual:.2f}", f"{answer.agreement:.2f}")
+        facts = (str(clues), rating, verdict, f"{answer.restarts}", f"{answer.nfe:,}")
         table.add_row(f"{answer.problem[:18]}…", *facts)
     console.print(table)
     console.print(
         f"[bold]{solved} of {len(answers)}[/] right in {seconds:.0f} seconds. An answer is given where "
-        "the chosen\nrestart came to rest on a board that keeps the rules; rating: search guesses.",
+        "a restart\nsettled on a board that keeps the rules; rating: search guesses.",
         highlight=False,
     )

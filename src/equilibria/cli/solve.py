@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 import equilibria as eq
-from equilibria.cli.answers import as_line, conclude, show_answers
+from equilibria.cli.answers import FEW, as_line, conclude, show_answers
 from equilibria.cli.options import Device, Seed, With, resolve_device
 from equilibria.cli.progress import meter
 from equilibria.errors import EquilibriaError
@@ -92,7 +92,7 @@ def solve(
     if not stream:
         _announce(console, pipeline, budget, len(scan.problems))
     _report_rejected(scan, out)
-    if out is not None and not limited:
+    if out is not None and not limited and len(scan.problems) > FEW:
         _solve_file(console, pipeline, scan, out, seed, verify, how)
         return
     if out is not None:
@@ -112,7 +112,7 @@ def solve(
     if out is not None:
         eq.write_answers(out, scan, answers, confidence is not None)
         console.print(f"{len(answers):,} answers in {out}", highlight=False, soft_wrap=True)
-    elif not stream:
+    if not stream and (out is None or len(answers) <= FEW):
         show_answers(console, pipeline, scan.problems, answers, confidence is not None)
     if not stream:
         conclude(console, answers, confidence is not None)
@@ -188,5 +188,6 @@ def _solve_file(
     )
     if summary.rejected is not None:
         console.print(f"{len(scan.rejected):,} rows are no problems: {summary.rejected}", highlight=False)
-    if summary.valid < summary.answers:
+    if broken := summary.answers - summary.valid:
+        console.print(f"[bold]{broken:,} broken[/]: valid is false there. More depth or breadth may help.")
         raise typer.Exit(1)

@@ -176,7 +176,7 @@ class Engine:
         """
         queue = self._queue(tokens, identifiers, budget, verify, rounds=stop is not None)
         marks = [self._reached(budget.depth)]
-        yield from self._run(queue, len(tokens), budget, marks, seed, stop, watch)
+        yield from self._run(queue, tokens.shape, budget, marks, seed, stop, watch)
 
     def pools(self, tokens: Tensor, *, depths: tuple[int, ...], breadth: int, **how: Any) -> list[Pool]:
         """Where `breadth` trajectories of every problem stand at each of the depths, in one pass.
@@ -222,7 +222,7 @@ class Engine:
         marks = self._marks(depths)
         budget = Budget(depth=marks[-1], breadth=breadth, halting=halting)
         queue = self._queue(tokens, identifiers, budget, None, rounds=False)
-        for attempt, _ in self._run(queue, len(tokens), budget, marks, seed, None, watch):
+        for attempt, _ in self._run(queue, tokens.shape, budget, marks, seed, None, watch):
             yield attempt.index, [attempt.ends[number] for number in range(breadth)]
 
     def _reached(self, depth: int) -> int:
@@ -240,7 +240,8 @@ class Engine:
         verify: Verify | None,
         rounds: bool,
     ) -> Queue:
-        elements = math.prod(self.reasoner.state_shape)
+        streams, whole, width = self.reasoner.state_shape
+        elements = streams * (whole - self.reasoner.shape.tokens + tokens.shape[1]) * width
         # One at a time: iterating over a tensor would make a view of every row at once.
         problems = (
             (tokens[row], None if identifiers is None else identifiers[row]) for row in range(len(tokens))
@@ -250,7 +251,7 @@ class Engine:
     def _run(
         self,
         queue: Queue,
-        problems: int,
+        shape: torch.Size,
         budget: Budget,
         marks: Sequence[int],
         seed: int,
@@ -260,6 +261,7 @@ class Engine:
         """Problems as they are done, and whether their budget was spent or the call stopped."""
         if queue.empty:
             return
+        problems, tokens = shape
         # No more than may ever have work at a time.
         count = min(self.slots, problems * max(1, budget.restarts.wants([], budget.breadth)))
         slots = Slots(
@@ -267,6 +269,7 @@ class Engine:
             self.solver,
             budget.halting,
             seed=seed,
+            tokens=tokens,
             marks=marks,
             count=count,
             ready=2 * count,

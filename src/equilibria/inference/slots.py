@@ -76,6 +76,7 @@ class Slots:
         solver: how it is iterated.
         halting: which trajectories end before their limit.
         seed: of all draws.
+        tokens: of a problem; a family may take more or fewer than it was built for.
         marks: depths at which a trajectory is looked at, ascending; the last may be beyond all limits.
         count: slots.
         ready: places for trajectories that wait; no more than these can start between two looks of the host.
@@ -89,6 +90,7 @@ class Slots:
         halting: Halting,
         *,
         seed: int,
+        tokens: int,
         marks: Sequence[int],
         count: int,
         ready: int,
@@ -100,7 +102,7 @@ class Slots:
         self.marks = tuple(marks)
         self._turns = torch.eye(WINDOW, dtype=torch.bool, device=self.device)
         blank = [
-            Trajectory(NO_TICKET, torch.zeros(reasoner.shape.tokens, dtype=torch.uint8), 0, 0)
+            Trajectory(NO_TICKET, torch.zeros(tokens, dtype=torch.uint8), 0, 0)
             for _ in range(max(count, ready))
         ]
         self._template, idle = self._prepare(blank)
@@ -233,12 +235,12 @@ class Slots:
         condition = self.reasoner.encode(tokens, torch.stack(names).to(device) if names else None)
         state = self.reasoner.initial_state(condition, source)
         given = {name: getattr(condition, name) for name in _tensors(condition)}
-        shape, dtype = self.reasoner.shape, self.reasoner.compute_dtype
+        values, dtype = self.reasoner.shape.vocabulary, self.reasoner.compute_dtype
         whole = torch.zeros(count, dtype=torch.int64, device=device)
         unknown = torch.full((count, WINDOW), torch.nan, device=device)
-        logits = torch.full((count, shape.tokens, shape.vocabulary), torch.nan, dtype=dtype, device=device)
+        logits = torch.full((*tokens.shape, values), torch.nan, dtype=dtype, device=device)
         now = {
-            "answer": torch.zeros(count, shape.tokens, dtype=torch.uint8, device=device),
+            "answer": torch.zeros_like(tokens),
             "residuals": unknown,
             "changes": unknown,
             "score": unknown[:, 0],
