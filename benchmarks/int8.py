@@ -14,21 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 import equilibria as eq
+from equilibria.diagnostics.evaluation import correct
+from equilibria.inference.engine import Engine
 from equilibria.reasoners.recursive import RecursiveReasoner
 
-CHUNK = 64  # problems that run together: one size, so that each path compiles once
+SLOTS = 64  # trajectories side by side: one number, so that each path compiles once
 
 
 def solved(pipeline: eq.Pipeline, problems: eq.Problems, depth: int) -> torch.Tensor:
     """`[problems]` bool: answered right at `depth` by one restart."""
-    right = []
-    for start in range(0, len(problems), CHUNK):
-        part = problems[start : start + CHUNK]
-        assert part.labels is not None
-        answers = pipeline.solve(part, depth=depth, breadth=1)
-        tokens = torch.stack([answer.tokens for answer in answers])
-        right.append(((tokens == part.labels) | (part.labels == 0)).all(dim=1))
-    return torch.cat(right)
+    assert problems.labels is not None
+    engine = Engine(pipeline.reasoner, solver=pipeline.recipe.solver, slots=SLOTS, steady=True)
+    (pool,) = engine.pools(problems.inputs, depths=(depth,), breadth=1)
+    return correct(pool, problems.labels)[:, 0]
 
 
 def main(
@@ -36,13 +34,13 @@ def main(
     data: Annotated[
         Path | None, typer.Option(help="labelled problems; left out: those the recipe held out")
     ] = None,
-    problems: Annotated[int, typer.Option(min=CHUNK, help="the first so many, in whole chunks of 64")] = 512,
+    problems: Annotated[int, typer.Option(min=1, help="the first so many")] = 512,
     depth: Annotated[int, typer.Option(help="iterations")] = 64,
 ) -> None:
     """Exact accuracy in float32, in bfloat16 frozen, and in int8."""
     first = eq.load(reasoner)
     given = eq.evaluation_problems(first, data)
-    given = given[: min(problems, len(given)) // CHUNK * CHUNK]
+    given = given[:problems]
     results: dict[str, torch.Tensor] = {}
     for name in ("fp32, eager", "bf16, frozen", "int8, frozen"):
         pipeline = eq.load(reasoner)

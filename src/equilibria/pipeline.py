@@ -115,6 +115,16 @@ class Pipeline:
         self.reasoner.compute_in(torch.bfloat16 if precision == "bf16" else torch.float32)
         return self
 
+    def compiled(self) -> "Pipeline":
+        """Run the reasoner through `torch.compile` where its family can; returns self.
+
+        The first iterations take some ten seconds more, and the number of slots stays, since each other one
+        would be compiled anew: it pays for long calls.
+        """
+        self.reasoner.compiled()
+        self.engine = Engine(self.reasoner, solver=self.recipe.solver, steady=True)
+        return self
+
     @cached_property
     def engine(self) -> Engine:
         """Runs the reasoner."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import equilibria as eq
-from equilibria.cli.options import Device, Seed, resolve_device, whole_numbers
+from equilibria.cli.options import Compile, Device, Seed, resolve_device, whole_numbers
 from equilibria.cli.progress import meter
 from equilibria.files import write_text
 
@@ -58,11 +58,14 @@ def evaluate(
     card: Annotated[
         bool, typer.Option("--card", help="Write the scores into the checkpoint's card.")
     ] = False,
+    compiled: Compile = False,
     device: Device = "auto",
 ) -> None:
     """Measure exact accuracy at every depth and breadth, from one pass of trajectories."""
     depths, breadths = whole_numbers(depth, "--depth"), whole_numbers(breadth, "--breadth")
     pipeline = eq.load(checkpoint, resolve_device(device), overrides or []).compute_in(dtype)
+    if compiled:
+        pipeline.compiled()
     problems = eq.evaluation_problems(pipeline, data, limit)
     with meter("evaluating", len(problems)) as shown:
         if job is None:

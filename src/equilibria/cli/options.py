@@ -11,6 +11,9 @@ With = Annotated[
     typer.Option("--with", metavar="NAME", help="Shipped reasoner, checkpoint folder, or Hub id owner/name."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Through torch.compile: slower to begin, faster in long calls.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import equilibria as eq
 from equilibria.cli.answers import FEW, as_line, conclude, show_answers
-from equilibria.cli.options import Device, Seed, With, resolve_device
+from equilibria.cli.options import Compile, Device, Seed, With, resolve_device
 from equilibria.cli.progress import meter
 from equilibria.errors import EquilibriaError
 
@@ -66,6 +66,7 @@ def solve(
     ] = None,
     dtype: Annotated[str, typer.Option(help="Activations: fp32 or bf16.")] = "fp32",
     seed: Seed = 0,
+    compiled: Compile = False,
     device: Device = "auto",
 ) -> None:
     """Solve problems. Ctrl-C gives the best answers so far. Exits with 1 if one breaks its task's rules."""
@@ -73,6 +74,8 @@ def solve(
     path = Path(problem) if problem != "-" and _is_file(problem) else None
     text = sys.stdin.read() if problem == "-" else problem
     pipeline = _load(reasoner, path, text, device, change or []).compute_in(dtype)
+    if compiled:
+        pipeline.compiled()
     scan = pipeline.scan(path if path else text)
     limited = seconds is not None or total_nfe is not None
     if limited or nfe is not None:

@@ -152,7 +152,7 @@ def run(setup: Setup) -> Findings:
 
 def notes(table: Sequence[Row]) -> list[str]:
     """What the table shows, in its own numbers."""
-    largest = max(table, key=lambda r: r["depth"] * r["breadth"] if r["rule"] == FIXED else 0)
+    largest = max(table, key=lambda r: (r["depth"] * r["breadth"], r["breadth"]))
     cell = (largest["depth"], largest["breadth"])
     same = {r["rule"]: r for r in table if (r["depth"], r["breadth"]) == cell}
     told = "; ".join(
