@@ -70,7 +70,8 @@ def test_a_recipe_cannot_be_changed():
         ("trainnig.steps=3", r"unknown key 'trainnig'; did you mean 'training'"),
         (
             "inference.zzzz=3",
-            r"unknown key 'inference\.zzzz'; valid: depth, breadth, halting, restarts, nfe, solver, tolerance",
+            r"unknown key 'inference\.zzzz'; valid: "
+            "depth, breadth, halting, restarts, nfe, solver, tolerance",
         ),
         ("task.bax=[2,2]", "task sudoku has no key 'bax'; nearest: 'box'"),
         ("task.name=sudku", "there is no task 'sudku'; nearest: 'sudoku'"),

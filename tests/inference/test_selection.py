@@ -1,6 +1,7 @@
 """Which restart is believed, on pools made by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,6 +64,13 @@ def test_the_majority_is_counted_over_whole_answers():
     made = pool([[[1, 1], [1, 2], [2, 1], [1, 2]]])
     assert SELECTIONS["majority"](made).item() == 1
     assert votes(made.answers).tolist() == [[1, 2, 1, 2]]
+
+
+def test_beside_restarts_that_a_rule_ended_the_others_rested_in_vain():
+    made = pool([[[1], [2], [3]]] * 2, residual=[[0.1, 3.0, 2.0]] * 2, change=[[0.1, 3.0, 2.0]] * 2)
+    some = replace(made, halted=torch.tensor([[False, True, True], [False, False, False]]))
+    for rule in ("convergence", "logit-convergence", "agreement"):
+        assert SELECTIONS[rule](some).tolist() == [2, 0]
 
 
 def test_an_agreement_weighs_votes_by_how_well_they_have_settled():

@@ -13,12 +13,12 @@ Selection = Literal["convergence", "logit-convergence", "majority", "agreement",
 
 def most_converged(pool: Pool) -> Tensor:
     """Top-1 convergence: the restart with the least mean residual over its last iterations (EqR Eq. 20)."""
-    return _least(pool.residual)
+    return _least(_comparable(pool, pool.residual))
 
 
 def most_converged_logits(pool: Pool) -> Tensor:
     """The published evaluator's score: the least mean change of the logits over the last iterations."""
-    return _least(pool.logit_change)
+    return _least(_comparable(pool, pool.logit_change))
 
 
 def majority(pool: Pool) -> Tensor:
@@ -29,10 +29,11 @@ def majority(pool: Pool) -> Tensor:
 def agreement_weighted(pool: Pool) -> Tensor:
     """Of the answer with the largest sum of 1/residual over the restarts that gave it, the most converged
     restart: a vote in which a restart counts the more, the better it has settled."""
-    weights = 1.0 / pool.residual.nan_to_num(nan=torch.inf).clamp(min=1e-12)
+    residual = _comparable(pool, pool.residual)
+    weights = 1.0 / residual.nan_to_num(nan=torch.inf).clamp(min=1e-12)
     support = (_same(pool.answers) * weights[:, None]).sum(dim=2)
     best = support >= support.amax(dim=1, keepdim=True) * (1 - 1e-6)
-    return _least(pool.residual.masked_fill(~best, torch.inf))
+    return _least(residual.masked_fill(~best, torch.inf))
 
 
 def highest_halting_score(pool: Pool) -> Tensor:
@@ -48,6 +49,16 @@ SELECTIONS: Mapping[str, Callable[[Pool], Tensor]] = {
     "halting": highest_halting_score,
 }
 """Each rule: a pool of `[problems, restarts]` → the chosen restart `[problems]`."""
+
+
+def _comparable(pool: Pool, scores: Tensor) -> Tensor:
+    """Scores of restarts that were ended by a halting rule, where there are any; the others get infinity.
+
+    A restart that no rule ended has had all of its depth to come to rest, be it on a wrong answer: beside one
+    that was ended early its low residual means nothing.
+    """
+    left_out = ~pool.halted & pool.halted.any(dim=1, keepdim=True)
+    return scores.masked_fill(left_out, torch.inf)
 
 
 def _least(scores: Tensor) -> Tensor:

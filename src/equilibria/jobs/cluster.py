@@ -43,8 +43,8 @@ def answers(
 ) -> "Dataset":
     """Answer the problems of a Ray data set, which has them in its column `question`.
 
-    Every other column stays. There come the columns `answer` to `agreement` of `Answer`, and `rejected`: why a
-    row is no problem, and then nothing else is said of it. Answers are those of `Pipeline.solve`, whatever
+    Every other column stays. There come the columns `answer` to `agreement` of `Answer`, and `rejected`: why
+    a row is no problem, and then nothing else is said of it. Answers are those of `Pipeline.solve`, whatever
     shares a batch. A worker that dies is started anew and its batch is done again. Nothing runs before the
     result is used.
 
