@@ -87,7 +87,9 @@ def main(
     depth: Annotated[int, typer.Option(min=1, help="D")] = 64,
     fixed_breadth: Annotated[int, typer.Option(min=1, help="B of the fixed budget")] = 16,
     breadth: Annotated[int, typer.Option(min=1, help="most restarts of the adaptive one")] = 16,
-    nfe: Annotated[int | None, typer.Option(help="most evaluations a problem of the adaptive one")] = None,
+    nfe: Annotated[
+        list[int] | None, typer.Option(help="a cap on its evaluations a problem; repeatable")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
     png: Annotated[Path | None, typer.Option(help="draw accuracy over evaluations here")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers here")] = None,
@@ -110,8 +112,10 @@ def main(
     budgets = fixed(pipeline, asked, depths, tuple(sorted({1, fixed_breadth})))
     ways = {
         f"fixed ({depth}, {fixed_breadth})": budgets[depth, fixed_breadth],
-        f"adaptive, at most ({depth}, {breadth})": adaptive(pipeline, asked, depth, breadth, nfe),
+        f"adaptive, at most ({depth}, {breadth})": adaptive(pipeline, asked, depth, breadth, None),
     }
+    for cap in nfe or []:
+        ways[f"adaptive, at most {cap} NFE"] = adaptive(pipeline, asked, depth, breadth, cap)
     groups = {"all": torch.arange(len(few)), "unsolved at (4, 1)": members}
     rows = []
     for group, index in groups.items():

@@ -21,13 +21,8 @@ if TYPE_CHECKING:
     from equilibria.inference.engine import Report
     from equilibria.inference.limits import Limits, interruptible
     from equilibria.interop import from_published, import_checkpoint, published_families
-    from equilibria.pipeline import (
-        Answer,
-        Pipeline,
-        held_out_problems,
-        load,
-        load_for,
-    )
+    from equilibria.loading import held_out_problems, load, load_for
+    from equilibria.pipeline import Answer, Pipeline
     from equilibria.reasoners import Reasoner, families
     from equilibria.recipes import Recipe, load_recipe, recipe_names
     from equilibria.reproduce import Findings, Reproduction, Sheet, reproduction, reproductions
@@ -64,15 +59,15 @@ _HOMES = {
     "__version__": "version",
     "evaluation_problems": "runs",
     "find_checkpoint": "shipped",
-    "held_out_problems": "pipeline",
+    "held_out_problems": "loading",
     "record_scores": "runs",
     "Plan": "runs",
     "Row": "diagnostics.evaluation",
     "families": "reasoners",
     "from_published": "interop",
     "import_checkpoint": "interop",
-    "load": "pipeline",
-    "load_for": "pipeline",
+    "load": "loading",
+    "load_for": "loading",
     "load_recipe": "recipes",
     "load_task": "tasks",
     "plan": "runs",

@@ -1,7 +1,7 @@
 """What a user holds: a reasoner with its task, its recipe and its card."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from equilibria import checkpoint
 from equilibria.diagnostics.calibration import Reliability, calibrate
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
 from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead, Residual
-from equilibria.errors import CheckpointError, DataError, EquilibriaError, RecipeError
+from equilibria.errors import DataError, EquilibriaError
 from equilibria.inference.budget import Budget
 from equilibria.inference.calibration import (
     Calibration,
@@ -22,17 +22,14 @@ from equilibria.inference.calibration import (
     calibrated_budget,
     conditions,
 )
-from equilibria.inference.engine import Engine, Outcome, Watch
+from equilibria.inference.engine import Engine, Watch
 from equilibria.inference.limits import Limits
+from equilibria.inference.outcome import Outcome
 from equilibria.inference.restarts import Fixed, Race, RestartPolicy, UntilAgreement, UntilSettled
 from equilibria.reasoners.interface import Reasoner
-from equilibria.recipes import Recipe, parse_recipe
-from equilibria.shipped import find_checkpoint, shipped_names
-from equilibria.tables import existing_file, read_columns, table_format
+from equilibria.recipes import Recipe
 from equilibria.tasks import Problems, Scan, Task
 from equilibria.version import code_version
-
-HELD_OUT = "held-out.csv"
 
 
 @dataclass(frozen=True)
@@ -359,89 +356,3 @@ class Pipeline:
         """Upload to the Hugging Face Hub as `owner/name`; returns the address of the commit."""
         with tempfile.TemporaryDirectory() as folder:
             return checkpoint.push(self.save(folder), repository, private)
-
-
-def held_out_problems(name: str | Path) -> Problems:
-    """The labelled problems that lie beside a shipped reasoner's weights: it never saw them in training.
-
-    Raises:
-        CheckpointError: this checkpoint brings none.
-    """
-    file = find_checkpoint(name) / HELD_OUT
-    if not file.is_file():
-        raise CheckpointError(f"{file}: this checkpoint brings no held-out problems")
-    return load(name).task.read(file)
-
-
-def load(name: str | Path, device: str | torch.device = "cpu", overrides: Sequence[str] = ()) -> Pipeline:
-    """A shipped reasoner by name, a checkpoint folder, or a Hub id `owner/name`.
-
-    Args:
-        name: which.
-        device: where it shall run.
-        overrides: `section.key=value` on top of its recipe: how it is run, as in `reasoner.noise=0` or
-            `inference.solver.name=anderson`; what its weights are made of cannot change.
-
-    Raises:
-        CheckpointError: there is none, it is damaged, or its weights do not fit the overrides.
-        RecipeError: an override names something that does not exist or does not fit.
-    """
-    folder = find_checkpoint(name)
-    content = checkpoint.read_checkpoint(folder)
-    try:
-        recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
-    except RecipeError as error:
-        raise CheckpointError(str(error)) from error
-    if overrides:
-        recipe = parse_recipe(content.recipe, overrides, where=str(name))
-    task = recipe.build_task()
-    reasoner = recipe.build_reasoner(task)
-    try:
-        reasoner.load_state_dict(content.weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder}: weights do not fit the recipe beside them: {error}") from error
-    reasoner.to(device).eval()
-    calibration = None
-    if content.calibration:
-        calibration = Calibration.from_json(content.calibration, str(folder / checkpoint.CALIBRATION))
-    return Pipeline(reasoner, task, recipe, content.card, content.facts, str(name), calibration)
-
-
-def load_for(given: str | Path, device: str | torch.device = "cpu") -> Pipeline:
-    """The shipped reasoner whose task can read `given`: text, or a file, whose first problems decide.
-
-    Raises:
-        CheckpointError: none can; says what ships.
-        DataError: it is no problem of any kind.
-    """
-    texts = _first_problems(given) if isinstance(given, Path) else [given]
-    shapes: list[str] = []
-    fault: DataError | None = None
-    pipelines = [load(name, device) for name in shipped_names()]
-    for text in texts:
-        for pipeline in pipelines:
-            try:
-                if type(pipeline.task).for_text(text).board == pipeline.task.board:
-                    return pipeline
-            except DataError as error:
-                fault = fault or error
-    if fault is not None:
-        raise fault
-    for pipeline in pipelines:
-        height, width = pipeline.task.board
-        shapes.append(f"{pipeline.name} ({pipeline.task.name} {height}x{width})")
-    raise CheckpointError(
-        f"no shipped reasoner fits this problem; there are: {', '.join(shapes) or 'none'}. "
-        "Train one (equilibria train) and name it with --with"
-    )
-
-
-def _first_problems(path: Path) -> list[str]:
-    """The first problems of a file, as text; some of them may be no problems."""
-    if table_format(path) is None:
-        return [existing_file(path).read_text(encoding="utf-8-sig", errors="replace")]
-    chunk = next(read_columns(path, only=("question",), rows=16))
-    texts = [text for text in chunk.columns.get("question", []) if isinstance(text, str)]
-    if not texts:
-        raise DataError(f"{path}: no problem is written as text in it; name the reasoner (--with)")
-    return texts

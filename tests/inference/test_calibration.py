@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import equilibria as eq
 from equilibria.diagnostics.calibration import calibrate, reliability
@@ -67,6 +69,52 @@ def test_nobody_is_surer_than_what_was_seen_allows():
         Calibration.fit(rows, [True] * 4)
 
 
+def drawn(seed, count=3_000):
+    """Features of all kinds, and how probable each is right: a world that the first step can describe."""
+    random = np.random.default_rng(seed)
+    kinds = [random.normal(-3, 1.5, count), random.normal(0, 4, count)]
+    kinds += [np.log(random.integers(1, 5, count)), np.log(random.integers(1, 5, count))]
+    rows = np.stack([*kinds, random.integers(0, 2, count)], axis=1).astype(float)
+    true = 1 / (1 + np.exp(-(rows @ [-0.8, 0.3, 1.0, -1.5, 2.0] - 2)))
+    return rows, true, random.random(count) < true
+
+
+def test_known_probabilities_are_found_again():
+    rows, _, right = drawn(0)
+    made = Calibration.fit(rows.tolist(), right.tolist())
+    rows, true, right = drawn(1)
+    said = np.interp(rows @ made.weights, made.scores, made.probabilities)
+    assert np.abs(said - true).mean() < 0.03
+    assert reliability(said.tolist(), right.tolist()).error < 0.03
+    signs = np.sign(made.weights).tolist()
+    assert signs == [-1, 1, 1, -1, 1]
+
+
+@given(st.lists(st.tuples(*[st.floats(-20, 20)] * 5, st.booleans()), min_size=2, max_size=12))
+def test_a_higher_score_is_never_less_probable(rows):
+    right = [row[-1] for row in rows]
+    assume(len(set(right)) == 2)
+    made = Calibration.fit([row[:-1] for row in rows], right)
+    assert all(a < b for a, b in pairwise(made.scores))
+    assert all(a <= b for a, b in pairwise(made.probabilities))
+    least = 1 / (len(rows) + 2)
+    assert least <= made.probabilities[0] <= made.probabilities[-1] <= 1 - least + 1e-15
+    assert Calibration.from_json(made.to_json(), "here") == made
+
+
+@pytest.mark.parametrize("lost", [NAN, math.inf])
+def test_a_trajectory_that_diverged_is_no_reason_to_trust_or_to_fail(learned, lost):
+    gone, settled = restart(0, "a", lost, NAN), restart(1, "b", 1e-3, NAN)
+    assert learned.probability([gone], b"a") == learned.probabilities[0]
+    for ended in ([gone, settled._replace(answer=b"a")], [settled._replace(answer=b"a"), gone]):
+        assert features(ended, b"a")[0] == math.log(1e-3)
+    policy = UntilConfident(confidence=0.6, calibration=learned)
+    assert policy.candidates([gone, settled]) == [1]
+    assert policy.wants([gone, settled], 5) == 2
+    rows = [features([one], one.answer) for one in (gone, settled, gone, settled)]
+    assert math.isfinite(Calibration.fit(rows, [False, True, False, True]).probabilities[0])
+
+
 def test_the_calibration_error_is_that_of_the_bins():
     found = reliability([0.9, 0.95, 0.1, 0.55], [True, False, False, True], bins=2)
     low, high = found.bins
@@ -85,6 +133,10 @@ def test_it_reads_back_to_the_last_bit_and_refuses_what_is_damaged(learned):
     broken += [
         json.dumps({k: v for k, v in content.items() if k != "weights"}),
         json.dumps(content | {"x": 1}),
+        json.dumps(content | {"weights": [NAN] * 5}),
+        json.dumps(content | {"scores": [2.0, 1.0], "probabilities": [0.1, 0.9]}),
+        json.dumps(content | {"scores": [1.0, 2.0], "probabilities": [0.9, 0.1]}),
+        json.dumps(content | {"scores": [1.0, 2.0], "probabilities": [0.1, 1.1]}),
     ]
     for text in broken:
         with pytest.raises(CheckpointError, match=r"here: not a calibration .*equilibria calibrate"):
@@ -109,8 +161,10 @@ def test_the_conditions_give_back_the_budget(learned, halting):
     assert calibrated_budget(read) == budget
     assert conditions(calibrated_budget(read), Picard()) == read.conditions
     assert conditions(budget, Anderson()) != read.conditions
-    with pytest.raises(CheckpointError, match="does not say how it was made"):
-        calibrated_budget(learned)
+    damaged = [{"conditions": None}, {"about": None}, {"conditions": kept.conditions | {"halting": 3}}]
+    for content in ({"conditions": {}}, {"about": {}}, *damaged):
+        with pytest.raises(CheckpointError, match="does not say how it was made"):
+            calibrated_budget(replace(kept, **content))
 
 
 def test_confidence_asks_for_the_next_restart_until_it_is_reached(learned):
@@ -119,6 +173,8 @@ def test_confidence_asks_for_the_next_restart_until_it_is_reached(learned):
     policy = UntilConfident(confidence=reached, calibration=learned)
     assert policy.wants([], 5) == 1
     assert policy.wants([sure], 5) == 1
+    surer = UntilConfident(confidence=math.nextafter(reached, 1), calibration=learned)
+    assert surer.wants([sure], 5) == 2
     assert policy.wants([unsure], 5) == 2
     assert policy.wants([unsure], 1) == 1
     assert policy.candidates([unsure, sure._replace(number=1)]) == [1]

@@ -1,5 +1,6 @@
 """A file of problems to a file of answers."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -94,6 +95,7 @@ def solve_file(
         budget: see `Pipeline.budget`.
 
     Raises:
+        DataError: `out` cannot be written.
         EquilibriaError: the folder holds the answers of another call, or these very answers already.
     """
     check_output(out)
@@ -102,10 +104,16 @@ def solve_file(
     sure = isinstance(spent.restarts, UntilConfident)
     folder = out.with_name(out.name + ".parts")
     about = identity(
-        pipeline, scan.problems, seed, budget=spent, verify=verify, rows=hash(tuple(scan.places.tolist()))
+        pipeline,
+        scan.problems,
+        seed,
+        budget=spent,
+        verify=verify,
+        rows_sha256=_sha256(scan.places.numpy().tobytes()),
+        calibration_sha256=_calibration(pipeline),
     )
     job = Job(folder, len(scan.problems), shard, about)
-    if job.finished:
+    if job.finished and not (world > 1 and out.exists()):  # else started late, or again by a launcher
         raise EquilibriaError(
             f"{out} is answered already, by this very call; remove the folder {folder} to answer it anew"
         )
@@ -161,6 +169,15 @@ def _write(out: Path, scan: Scan, records: Iterable[Record]) -> dict[str, int]:
         "valid": sum(bool(row["valid"]) for row in rows),
         "nfe": sum(row["nfe"] for row in rows),
     }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _calibration(pipeline: Pipeline) -> str | None:
+    """Says which calibration the confidences come from."""
+    return None if pipeline.calibration is None else _sha256(pipeline.calibration.to_json().encode())
 
 
 def check_output(out: Path) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 from typing import Any
 
+import torch
+
 from equilibria.pipeline import Pipeline
 from equilibria.tasks import Problems
 
@@ -12,7 +14,8 @@ def identity(pipeline: Pipeline, problems: Problems, seed: int, **how: Any) -> d
     weights = hashlib.sha256()
     for name, value in sorted(pipeline.reasoner.state_dict().items()):
         weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+        whole = value.detach().cpu().contiguous().reshape(-1)
+        weights.update(whole.view(torch.uint8).numpy().tobytes())  # numpy has no bf16
     return {
         "weights_sha256": weights.hexdigest(),
         "reasoner": pipeline.recipe.reasoner.model_dump(mode="json"),

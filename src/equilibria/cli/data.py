@@ -22,7 +22,7 @@ def _group() -> None:
 @app.command("make")
 def make(
     task: Annotated[str, typer.Argument(help="The kind of problem: sudoku, maze or permutations.")],
-    out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv, .jsonl, .npz or .parquet.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="What the task can be told, as in size=11 or group=S5."),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import EquilibriaError
-from equilibria.inference.restarts import Fixed, RestartPolicy
+from equilibria.inference.restarts import Fixed, Race, RestartPolicy
 from equilibria.inference.selection import SELECTIONS, Selection
 
 
@@ -20,8 +20,8 @@ class Budget:
         selection: which restart answers (see `selection`).
         tolerance: a trajectory is settled when its residual, as the root-mean-square change of a state
             element per iteration averaged over the last three, is at most this. Path noise sets a floor.
-        nfe: most function evaluations for one problem, over all its restarts; None: depth × breadth. (Where
-            an iteration runs a solve inside, the last one may exceed it.)
+        nfe: most iterations for one problem, over all its restarts; None: depth × breadth. (Each counts once,
+            also where one runs a solve inside, whose evaluations an answer's own `nfe` counts.)
     """
 
     depth: int = 16
@@ -42,6 +42,11 @@ class Budget:
             if not isinstance(value, kind):
                 example = "FixedDepth()" if kind is Halting else "Fixed()"
                 raise EquilibriaError(f"{name} must be a rule such as {example}, not {value!r}")
+        if self.nfe is not None and isinstance(self.restarts, Race):
+            raise EquilibriaError(
+                "a race runs all restarts side by side, so it takes no cap on iterations: bound depth and "
+                "breadth, or use until-settled"
+            )
         if self.selection not in SELECTIONS:
             raise EquilibriaError(f"selection must be one of {', '.join(SELECTIONS)}, not {self.selection!r}")
         if not self.tolerance > 0:

@@ -26,7 +26,8 @@ def features(ended: Sequence[Restart], answer: bytes) -> list[float]:
     whether one of them was accepted.
     """
     supporters = [restart for restart in ended if restart.answer == answer]
-    least = min(restart.relative_residual for restart in supporters)
+    # A state that diverged is far from rest; `min` in this order gives the bound for a NaN.
+    least = min(min(1e12, restart.relative_residual) for restart in supporters)
     scores = [restart.halt_logit for restart in supporters if not math.isnan(restart.halt_logit)]
     return [
         math.log(max(least, 1e-12)),
@@ -112,6 +113,10 @@ class Calibration:
                 or not read.scores
             ):
                 raise ValueError("its lists do not fit each other")
+            numbers = np.isfinite([*read.weights, *read.scores, *read.probabilities]).all()
+            rising = all(np.all(np.diff(knots) >= 0) for knots in (read.scores, read.probabilities))
+            if not (numbers and rising and read.probabilities[0] >= 0 and read.probabilities[-1] <= 1):
+                raise ValueError("its numbers are no rising probabilities")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{where}: not a calibration ({error}); make it anew with equilibria calibrate"
@@ -145,7 +150,7 @@ def calibrated_budget(calibration: Calibration) -> Budget:
             tolerance=told["tolerance"],
             nfe=about["nfe"],
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"this calibration does not say how it was made ({error}); make it anew with equilibria calibrate"
         ) from error

@@ -1,6 +1,5 @@
 """The engine: problems in, answers out as they settle, within a budget."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,46 +12,11 @@ from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.inference.budget import Budget
 from equilibria.inference.calibration import Calibration
+from equilibria.inference.outcome import Outcome, outcome_of
 from equilibria.inference.pool import Pool
 from equilibria.inference.queue import Attempt, Queue, Verify
-from equilibria.inference.selection import SELECTIONS
 from equilibria.inference.slots import End, Slots
 from equilibria.reasoners.interface import Reasoner
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the engine says of one problem.
-
-    Attributes:
-        index: the problem's place in the call.
-        tokens: `[tokens]` the selected restart's answer; zeros where the call was stopped before any ran.
-        settled: whether that restart came to rest, or a halting rule ended it.
-        halted: whether a halting rule ended it.
-        residual: its mean `‖z_{k+1} − z_k‖₂` over the last three iterations.
-        relative_residual: the same as a root-mean-square per state element.
-        halting_score: probability the halting head gives the answer; NaN where there is no head.
-        nfe: applications of f for this problem, summed over its restarts.
-        restarts: how many were run.
-        agreement: share of restarts with this very answer.
-        verified: whether the task's own checker passed it; None where it was not asked.
-        confidence: probability that the answer is right; NaN without a calibration.
-        complete: False where the call was stopped before the problem's budget was spent.
-    """
-
-    index: int
-    tokens: Tensor
-    settled: bool
-    halted: bool
-    residual: float
-    relative_residual: float
-    halting_score: float
-    nfe: int
-    restarts: int
-    agreement: float
-    verified: bool | None
-    confidence: float
-    complete: bool
 
 
 @dataclass(frozen=True)
@@ -146,7 +110,7 @@ class Engine:
         for attempt, complete in self.attempts(
             tokens, budget, seed=seed, identifiers=identifiers, verify=verify, stop=stop, watch=watch
         ):
-            yield _outcome(attempt, complete, budget, verify, calibration)
+            yield outcome_of(attempt, complete, budget, verify is not None, calibration)
 
     def attempts(
         self,
@@ -307,10 +271,10 @@ class Engine:
             )
             if watch is not None:
                 watch(report)
-            if stop is not None and slots.running and stop(report):
+            if stop is not None and (slots.running or not queue.empty) and stop(report):
                 break
-        for end in slots.unfinished():
-            queue.put(end)
+        # What is cut off may be all that its problem still had.
+        yield from ((attempt, False) for attempt, over in map(queue.put, slots.unfinished()) if over)
         for attempt in queue.rest():
             yield attempt, False
 
@@ -328,37 +292,3 @@ class Engine:
             and not self.steady
         ):
             slots.shrink(slots.running)
-
-
-def _outcome(
-    attempt: Attempt, complete: bool, budget: Budget, verify: Verify | None, calibration: Calibration | None
-) -> Outcome:
-    """The answer of the restart that is selected, and what stands beside it."""
-    numbers = sorted(attempt.ended)
-    ended = [attempt.ended[number] for number in numbers]
-    if not ended:
-        nothing = torch.zeros_like(attempt.tokens)
-        nan, verified = math.nan, None if verify is None else False
-        return Outcome(
-            attempt.index, nothing, False, False, nan, nan, nan, 0, 0, nan, verified, nan, complete
-        )
-    places = budget.restarts.candidates(ended)
-    if len(places) > 1:
-        pool = Pool.of([[attempt.ends[numbers[place]] for place in places]])
-        places = [places[int(SELECTIONS[budget.selection](pool))]]
-    chosen = ended[places[0]]
-    return Outcome(
-        index=attempt.index,
-        tokens=attempt.ends[chosen.number].answers[-1],
-        settled=chosen.settled,
-        halted=chosen.halted,
-        residual=chosen.residual,
-        relative_residual=chosen.relative_residual,
-        halting_score=1.0 / (1.0 + math.exp(-max(-500.0, chosen.halt_logit))),
-        nfe=sum(restart.evaluations for restart in ended),
-        restarts=len(ended),
-        agreement=sum(restart.answer == chosen.answer for restart in ended) / len(ended),
-        verified=None if verify is None else chosen.accepted,
-        confidence=math.nan if calibration is None else calibration.probability(ended, chosen.answer),
-        complete=complete,
-    )

@@ -178,7 +178,7 @@ class Queue:
         """
         limit = self._policy_limit(attempt, attempt.started)
         if self.budget.nfe is not None:
-            left = self.budget.nfe - sum(restart.evaluations for restart in attempt.ended.values())
+            left = self.budget.nfe - sum(restart.iterations for restart in attempt.ended.values())
             left -= sum(most for _, most in attempt.running.values())
             if left < limit and attempt.running:
                 return None
@@ -193,7 +193,9 @@ class Queue:
         relative = residual / math.sqrt(self._elements)
         rests = relative <= self.budget.tolerance
         answer = end.answers[-1]
-        if self.verify is not None:
+        if not halted and self._policy_limit(attempt, number) < self._depth:
+            accepted = False  # Cut off because it has lost, however well it stood by then.
+        elif self.verify is not None:
             accepted = self.verify(attempt.tokens, answer)
         else:
             # A state can rest where the halting rule knows better: then the rule decides.

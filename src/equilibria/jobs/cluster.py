@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from equilibria.errors import DataError, EquilibriaError
-from equilibria.pipeline import Answer, Pipeline, load
+from equilibria.loading import load
+from equilibria.pipeline import Answer, Pipeline
 from equilibria.tasks import Problems
 
 if TYPE_CHECKING:
+    from pyarrow import Table
     from ray.data import Dataset
 
-Batch = dict[str, list[Any]]
-COLUMNS = (
-    "answer",
-    "valid",
-    "settled",
-    "confidence",
-    "residual",
-    "relative_residual",
-    "halting_score",
-    "nfe",
-    "restarts",
-    "agreement",
-)
+# Of `Answer`, by their Arrow type: a batch in which no row is a problem must say the types of the others.
+COLUMNS = {
+    "answer": "string",
+    "valid": "bool",
+    "settled": "bool",
+    "confidence": "float64",
+    "residual": "float64",
+    "relative_residual": "float64",
+    "halting_score": "float64",
+    "nfe": "int64",
+    "restarts": "int64",
+    "agreement": "float64",
+}
+REJECTED = "rejected"
 
 
 def answers(
@@ -43,10 +46,10 @@ def answers(
 ) -> "Dataset":
     """Answer the problems of a Ray data set, which has them in its column `question`.
 
-    Every other column stays. There come the columns `answer` to `agreement` of `Answer`, and `rejected`: why
-    a row is no problem, and then nothing else is said of it. Answers are those of `Pipeline.solve`, whatever
-    shares a batch. A worker that dies is started anew and its batch is done again. Nothing runs before the
-    result is used.
+    There come the columns `answer` to `agreement` of `Answer`, and `rejected`: why a row is no problem, and
+    then those others are null. Every other column stays as it is; one that has such a name is replaced, so
+    rename known answers before. Answers are those of `Pipeline.solve`, whatever shares a batch. A worker that
+    dies is started anew and its batch is done again. Nothing runs before the result is used.
 
     Args:
         dataset: from `ray.data`, with text in `question`.
@@ -55,34 +58,39 @@ def answers(
         seed: of all draws.
         batch: problems that a worker takes at a time; more use its slots better.
         threads: processor cores of a worker.
-        gpus: of a worker.
+        gpus: of a worker, which may share one (0.5); without any it runs on processor cores.
         overrides: of the recipe; see `load`.
         budget: see `Pipeline.budget`.
 
     Raises:
-        EquilibriaError: Ray is not installed, or the budget makes no sense.
+        EquilibriaError: Ray is not installed, or the reasoner or budget makes no sense.
+        DataError: there is no column `question`. Where a data set learns its columns only as it runs, this is
+            raised then, within an error of Ray's.
     """
     try:
-        importlib.import_module("ray.data")  # slow to import, and an extra
+        data = importlib.import_module("ray.data")  # slow to import, and an extra
     except ImportError as error:
         raise EquilibriaError("Ray is not installed: pip install 'equilibria[ray]'") from error
     load(name, overrides=overrides).budget(**budget)  # a mistake is told here, not by every worker
+    known = dataset.columns(fetch_if_missing=False)
+    if known is not None:
+        _require_question(known)
+    # Ray Data starts actors that died without end, and does their batches again, unless told otherwise.
     return dataset.map_batches(
         Worker,
         fn_constructor_kwargs={
             "name": name,
+            "device": "cuda" if gpus else "cpu",
             "seed": seed,
             "threads": threads,
             "overrides": tuple(overrides),
             "budget": budget,
         },
         batch_size=batch,
-        batch_format="numpy",
-        concurrency=workers,
+        batch_format="pyarrow",
+        compute=data.ActorPoolStrategy(size=workers),
         num_cpus=threads,
         num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
 
 
@@ -90,22 +98,30 @@ class Worker:
     """One process of `answers`."""
 
     def __init__(
-        self, name: str, seed: int, threads: int, overrides: Sequence[str], budget: dict[str, Any]
+        self,
+        name: str,
+        device: str,
+        seed: int,
+        threads: int,
+        overrides: Sequence[str],
+        budget: dict[str, Any],
     ) -> None:
         torch.set_num_threads(threads)
-        self.pipeline = load(name, "cuda" if torch.cuda.is_available() else "cpu", overrides)
+        self.pipeline = load(name, device, overrides)
         self.seed, self.budget = seed, budget
 
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, batch: "Table") -> "Table":
         """Answers beside what is there already."""
-        found, reasons = solved(
-            self.pipeline, [str(text) for text in batch["question"]], self.seed, self.budget
-        )
-        columns = {
-            name: [None if answer is None else _plain(getattr(answer, name)) for answer in found]
-            for name in COLUMNS
-        }
-        return batch | columns | {"rejected": reasons}
+        import pyarrow
+
+        _require_question(batch.column_names)
+        texts = [str(text) for text in batch.column("question").to_pylist()]
+        found, reasons = solved(self.pipeline, texts, self.seed, self.budget)
+        batch = batch.drop_columns([name for name in batch.column_names if name in (*COLUMNS, REJECTED)])
+        for name, kind in COLUMNS.items():
+            values = [None if answer is None else _plain(getattr(answer, name)) for answer in found]
+            batch = batch.append_column(name, pyarrow.array(values, pyarrow.type_for_alias(kind)))
+        return batch.append_column(REJECTED, pyarrow.array(reasons, pyarrow.string()))
 
 
 def solved(
@@ -129,6 +145,14 @@ def solved(
         for answer in pipeline.stream(whole, seed=seed, **budget):
             found[places[answer.index]] = answer
     return found, reasons
+
+
+def _require_question(columns: Sequence[str]) -> None:
+    if "question" not in columns:
+        raise DataError(
+            f"the data set has no column question, only {', '.join(columns)}: "
+            "rename the one with the problems"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -106,7 +106,8 @@ class Job:
             return None
         try:
             if self.finished:
-                self._forget(files.lock)
+                if not lock.marked:  # else it belongs to another job that has begun in this one's place
+                    self._forget(files.lock)
             elif lock.marked:
                 self._whole.add(number)
             else:
@@ -150,6 +151,8 @@ class Job:
         except FileNotFoundError:
             return False
         with lock:
+            if self._read() is None:  # removed just now, and this lock alone would keep its folder
+                self._forget(lock.path)
             if self.finished:
                 return False
             write(self.records())

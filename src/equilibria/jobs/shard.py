@@ -82,9 +82,9 @@ class Shard:
         try:
             written = os.write(self._journal.fileno(), line)  # one call: a kill tears the last line at most
         except OSError as error:
-            raise self._unwritten(error.strerror) from error
+            raise _unwritten(self._files, error.strerror) from error
         if written < len(line):
-            raise self._unwritten("no space left")
+            raise _unwritten(self._files, "no space left")
         self._lines[item] = line
         self.pending.remove(item)
         if not self.pending:
@@ -105,15 +105,9 @@ class Shard:
         try:
             write_atomically(self._files.part, lambda partial: partial.write_bytes(lines))
         except OSError as error:
-            raise self._unwritten(error.strerror) from error
+            raise _unwritten(self._files, error.strerror) from error
         self._lock.mark()
         self._files.journal.unlink()
-
-    def _unwritten(self, why: str | None) -> EquilibriaError:
-        return EquilibriaError(
-            f"{self._files.journal.parent} cannot be written ({why}); what is recorded is kept: "
-            "make room, and run again"
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +126,11 @@ def whole_lines(content: bytes, items: range) -> dict[int, bytes]:
             entry: Any = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and "record" in entry and entry.get("item") in items:
-            lines.setdefault(entry["item"], line + b"\n")
+        if not isinstance(entry, dict) or not isinstance(entry.get("record"), dict):
+            continue
+        item: Any = entry.get("item")
+        if type(item) is int and item in items:  # True is 1, and no item
+            lines.setdefault(item, line + b"\n")
     return lines
 
 
@@ -143,16 +140,26 @@ def _open_journal(files: ShardFiles) -> tuple[FileIO, dict[int, bytes]]:
     It is created where there is none rather than looked for: a network file system may go on denying for a
     while a file that another node has just made, but not to one that would make it.
     """
-    journal = FileIO(files.journal, "a+")
-    journal.seek(0)
-    content = journal.readall()
-    lines = whole_lines(content, files.items)
-    kept = b"".join(lines.values())
-    if kept != content:
-        journal.close()
-        write_atomically(files.journal, lambda partial: partial.write_bytes(kept))
-        journal = FileIO(files.journal, "a")
+    try:
+        journal = FileIO(files.journal, "a+")
+        journal.seek(0)
+        content = journal.readall()
+        lines = whole_lines(content, files.items)
+        kept = b"".join(lines.values())
+        if kept != content:
+            journal.close()
+            write_atomically(files.journal, lambda partial: partial.write_bytes(kept))
+            journal = FileIO(files.journal, "a")
+    except OSError as error:
+        raise _unwritten(files, error.strerror) from error
     return journal, lines
+
+
+def _unwritten(files: ShardFiles, why: str | None) -> EquilibriaError:
+    return EquilibriaError(
+        f"{files.journal.parent} cannot be written ({why}); "
+        "what is recorded is kept: make room, and run again"
+    )
 
 
 def _is_at(file: FileIO, path: Path) -> bool:

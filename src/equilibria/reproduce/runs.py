@@ -18,7 +18,8 @@ import torch
 from equilibria.checkpoint import WEIGHTS
 from equilibria.errors import TrainingError
 from equilibria.files import write_text
-from equilibria.pipeline import Pipeline, load
+from equilibria.loading import load
+from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
 from equilibria.reproduce.reproduction import cores
 from equilibria.runs import read_splits, train
