@@ -123,6 +123,7 @@ def test_the_calibration_error_is_that_of_the_bins():
     assert found.error == pytest.approx((0.1 + 3 * (0.8 - 2 / 3)) / 4)
     assert found.problems == 4
     assert reliability([1.0], [True]).error == 0.0
+    assert reliability([1.0], [False]).error == 1.0
 
 
 def test_it_reads_back_to_the_last_bit_and_refuses_what_is_damaged(learned):

@@ -367,10 +367,13 @@ def test_who_outlives_a_job_leaves_the_next_one_in_its_place_alone(tmp_path):
 
 def test_foreign_files_stay(tmp_path):
     job = finished(tmp_path)
-    (tmp_path / "job" / "notes.txt").write_text("mine")
+    mine = {"notes.txt", "my-shard-list.txt", "shard-1.jsonl", "shard-00001.jsonl.bak"}
+    killed = {".job.json.partial", ".shard-00001.journal.partial"}  # what a killed write leaves is the job's
+    for name in mine | killed:
+        (tmp_path / "job" / name).write_text("")
     job.finish(lambda records: None)
     job.remove()
-    assert [path.name for path in (tmp_path / "job").iterdir()] == ["notes.txt"]
+    assert {path.name for path in (tmp_path / "job").iterdir()} == mine
 
 
 def test_whoever_waits_takes_up_what_is_left_and_tells_how_far_all_are(tmp_path):

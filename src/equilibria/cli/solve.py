@@ -181,6 +181,8 @@ def _solve_file(
                 f"interrupted: what is answered is kept in {out}.parts; the same command goes on from there"
             ) from None
     if not summary.wrote:
+        if eq.is_first():
+            console.print(f"answered in {out}, written by another process", highlight=False, soft_wrap=True)
         return
     told = asdict(summary)
     console.print(

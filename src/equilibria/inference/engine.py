@@ -56,8 +56,8 @@ class Engine:
         solver: how the map is iterated.
         slots: trajectories side by side, at most; None: as many as fit the memory.
         every: ticks between two looks of the host; None: 1 on a CPU, where looking is free, 4 elsewhere.
-        steady: keep the number of slots while a call ends: a compiled iteration is compiled anew for every
-            other number, and costs more than what idle slots waste.
+        steady: keep the number of slots, in small calls and while a call ends: a compiled iteration is
+            compiled anew for every other number, and that costs more than what idle slots waste.
     """
 
     def __init__(
@@ -226,8 +226,9 @@ class Engine:
         if queue.empty:
             return
         problems, tokens = shape
-        # No more than may ever have work at a time.
-        count = min(self.slots, problems * max(1, budget.restarts.wants([], budget.breadth)))
+        # No more than may ever have work at a time, unless the number is to stay.
+        useful = problems * max(1, budget.restarts.wants([], budget.breadth))
+        count = self.slots if self.steady else min(self.slots, useful)
         slots = Slots(
             self.reasoner,
             self.solver,

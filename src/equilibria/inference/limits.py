@@ -49,7 +49,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield pressed.is_set
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL  # None: set by something that is not Python
 
     def ask(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -17,6 +17,9 @@ from equilibria.inference.selection import SELECTIONS
 class Outcome:
     """What the engine says of one problem.
 
+    Of a race, and where a checker ends a problem, the answer does not depend on what else runs, but what
+    other restarts had spent by then does: `nfe`, `restarts`, `agreement`.
+
     Attributes:
         index: the problem's place in the call.
         tokens: `[tokens]` the selected restart's answer; zeros where the call was stopped before any ran.
@@ -58,8 +61,12 @@ def outcome_of(
         nothing = torch.zeros_like(attempt.tokens)
         nan, failed = math.nan, False if verified else None
         return Outcome(attempt.index, nothing, False, False, nan, nan, nan, 0, 0, nan, failed, nan, complete)
-    passed = [place for place, restart in enumerate(ended) if restart.accepted] if verified else []
-    places = passed or budget.restarts.candidates(ended)
+    places = budget.restarts.candidates(ended)
+    if verified:
+        passed = [place for place, restart in enumerate(ended) if restart.accepted]
+        # The policy's own first: which losers of a race pass depends on when they were cut off. And of
+        # several the first: which others had begun depends on what else ran.
+        places = [place for place in places if place in passed][:1] or passed[:1] or places
     if len(places) > 1:
         pool = Pool.of([[attempt.ends[numbers[place]] for place in places]])
         places = [places[int(SELECTIONS[budget.selection](pool))]]

@@ -152,7 +152,7 @@ class Slots:
 
     @torch.inference_mode()
     def tick(self) -> None:
-        """One iteration of every slot. Never waits for the device."""
+        """One iteration of every slot. Never waits for the device (but where an iteration solves inside)."""
         self.slot_ticks += self.count
         rows = self._rows
         condition = self._condition(rows)

@@ -12,7 +12,6 @@ so that what stands in it after any kill is what was recorded, each item once.
 
 import contextlib
 import json
-import os
 import re
 import reprlib
 import uuid
@@ -24,6 +23,9 @@ from equilibria.errors import EquilibriaError
 from equilibria.files import write_text
 from equilibria.jobs.locks import Lock
 from equilibria.jobs.shard import Record, Shard, ShardFiles
+
+# What a job makes besides job.json and job.lock, leftovers of killed writes too: nothing else is deleted.
+_OURS = re.compile(r"shard-\d{5,}\.(lock|journal|jsonl)|\.(shard-\d{5,}\.(journal|jsonl)|job\.json)\.partial")
 
 
 class Job:
@@ -81,9 +83,9 @@ class Job:
         if self.done:
             return self.items
         count = sum(len(self._files(number).items) for number in self._whole)
-        for number in set(range(self.shards)) - self._whole:
-            with contextlib.suppress(OSError):  # not begun, or made whole just now
-                files = self._files(number)
+        for number in self._listing("journal") - self._whole:
+            files = self._files(number)
+            with contextlib.suppress(OSError):  # made whole just now
                 count += min(files.journal.read_bytes().count(b"\n"), len(files.items))
         return count
 
@@ -179,8 +181,9 @@ class Job:
                 return
             if not self.finished:
                 raise EquilibriaError(f"{self.folder} is not finished: its records would be lost")
-            for path in self.folder.glob("*shard-*"):  # never more than is ours
-                path.unlink(missing_ok=True)
+            for path in list(self.folder.iterdir()):
+                if _OURS.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
             if not trace:
                 # job.json goes last, since until then it says that the job is finished; the lock goes while
                 # it is held, so that whoever waits for it finds out.
@@ -222,10 +225,17 @@ class Job:
     def _scan(self) -> set[int]:
         """The shards known to be whole: what is whole stays whole."""
         if len(self._whole) < self.shards:
-            with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-                found = (re.fullmatch(r"shard-(\d+)\.jsonl", entry.name) for entry in entries)
-                self._whole.update(int(match[1]) for match in found if match)
+            self._whole |= self._listing("jsonl")
         return self._whole
+
+    def _listing(self, kind: str) -> set[int]:
+        """The shards that have a file of this kind."""
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return set()
+        found = (re.fullmatch(rf"shard-(\d{{5,}})\.{kind}", name) for name in names)
+        return {int(match[1]) for match in found if match} & set(range(self.shards))
 
     def _files(self, number: int) -> ShardFiles:
         items = range(number * self.shard, min((number + 1) * self.shard, self.items))
