@@ -250,13 +250,18 @@ class Pipeline:
             watch: told of the progress.
             budget: fields of `Budget`, and `confidence`; see `budget`.
         """
+        if verify and budget.get("confidence") is not None:
+            raise EquilibriaError(
+                "give verify or a confidence: an answer that is checked needs no probability"
+            )
         read, spent = self.problems(problems), self.budget(**budget)
+        known = not verify and self.applies(spent)  # learned from restarts that no checker had chosen
         outcomes = self.engine.solve(
             read.inputs,
             spent,
             seed=seed,
             verify=self._verify if verify else None,
-            calibration=self.calibration if self.applies(spent) else None,
+            calibration=self.calibration if known else None,
             stop=limits,
             watch=watch,
         )
