@@ -58,6 +58,7 @@ def plot_reliability(found: Reliability, path: Path, title: str = "") -> None:
     above.legend(frameon=False)
     below.bar(predicted, [b.count for b in found.bins], width=0.03, color="tab:blue")
     below.set_yscale("log")
+    below.set_ylim(bottom=0.7)  # so that a single answer shows
     below.set_xlabel("probability that the answer is right")
     below.set_ylabel("answers")
     write_atomically(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
