@@ -114,7 +114,8 @@ def main(
                 before = after
             if not out.exists():
                 finish(out)
-            assert out.read_bytes() == calm.read_bytes(), f"{out.name} differs from an undisturbed run"
+            for row, other in zip(out.read_text().splitlines(), calm.read_text().splitlines(), strict=True):
+                assert row == other, f"{out.name} differs from an undisturbed run:\n{row}\n{other}"
             files, answers = files + 1, answers + problems
     facts = {
         "benchmark": "faults",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train
     from equilibria.shipped import find_checkpoint, shipped_names
     from equilibria.tasks import Problems, Scan, Task, load_task, task_names
+    from equilibria.tasks.grids import Survey, survey
     from equilibria.version import __version__
 
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "Recipe": "recipes",
     "Reproduction": "reproduce",
     "Sheet": "reproduce",
+    "Survey": "tasks.grids",
     "Task": "tasks",
     "__version__": "version",
     "evaluation_problems": "runs",
@@ -77,6 +79,7 @@ _HOMES = {
     "reproduction": "reproduce",
     "reproductions": "reproduce",
     "shipped_names": "shipped",
+    "survey": "tasks.grids",
     "task_names": "tasks",
     "train": "runs",
 }
@@ -100,6 +103,7 @@ __all__ = [
     "Scan",
     "Sheet",
     "Summary",
+    "Survey",
     "Task",
     "__version__",
     "check_output",
@@ -126,6 +130,7 @@ __all__ = [
     "reproductions",
     "shipped_names",
     "solve_file",
+    "survey",
     "task_names",
     "train",
     "write_answers",

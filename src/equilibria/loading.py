@@ -13,6 +13,7 @@ from equilibria.recipes import parse_recipe
 from equilibria.shipped import find_checkpoint, shipped_names
 from equilibria.tables import existing_file, read_columns, table_format
 from equilibria.tasks import Problems
+from equilibria.tasks.external import is_path
 
 HELD_OUT = "held-out.csv"
 
@@ -48,6 +49,12 @@ def load(name: str | Path, device: str | torch.device = "cpu", overrides: Sequen
         recipe = parse_recipe(content.recipe, where=str(folder / checkpoint.RECIPE))
     except RecipeError as error:
         raise CheckpointError(str(error)) from error
+    program = str(recipe.task.get("name", ""))
+    if is_path(program) and not any(override.startswith("task.name=") for override in overrides):
+        raise CheckpointError(
+            f"{folder}: its task is a program, {program}, and nothing that a checkpoint names is run "
+            f"unasked; if you trust that file, say so: task.name={program}"
+        )
     if overrides:
         recipe = parse_recipe(content.recipe, overrides, where=str(name))
     task = recipe.build_task()

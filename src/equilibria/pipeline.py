@@ -260,6 +260,7 @@ class Pipeline:
             read.inputs,
             spent,
             seed=seed,
+            identifiers=read.identifiers,
             verify=self._verify if verify else None,
             calibration=self.calibration if known else None,
             stop=limits,
@@ -270,7 +271,7 @@ class Pipeline:
             yield self._answer(read.inputs[outcome.index], outcome, sure)
 
     def _answer(self, given: Tensor, outcome: Outcome, sure: float | None) -> Answer:
-        answer = outcome.tokens.masked_fill(given == 0, 0)  # a pad asks for nothing
+        answer = self._asked(given, outcome.tokens)
         broken = self.task.violations(given[None], answer[None])[0]
         return Answer(
             problem=self.task.format(given),
@@ -292,7 +293,11 @@ class Pipeline:
         )
 
     def _verify(self, given: Tensor, answer: Tensor) -> bool:
-        return bool(self.task.valid(given[None], answer.masked_fill(given == 0, 0)[None])[0])
+        return bool(self.task.valid(given[None], self._asked(given, answer)[None])[0])
+
+    def _asked(self, given: Tensor, answer: Tensor) -> Tensor:
+        """The answer [tokens] without what the problem does not ask for."""
+        return answer.masked_fill(~self.task.asked(given[None])[0], 0)
 
     def solve(
         self, problems: "str | Path | Iterable[str] | Problems", *, seed: int = 0, **how: Any

@@ -162,9 +162,10 @@ def read_splits(recipe: Recipe, task: Task) -> Splits:
 
 
 def _recipe(recipe: str | Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe that runs: overrides applied, and nothing of its task left open."""
     if isinstance(recipe, Recipe):
-        return parse_recipe(recipe.to_yaml(), overrides, where=recipe.name)
-    return load_recipe(recipe, overrides)
+        return parse_recipe(recipe.to_yaml(), overrides, where=recipe.name).fitted()
+    return load_recipe(recipe, overrides).fitted()
 
 
 def evaluation_problems(

@@ -1,5 +1,6 @@
-"""`equilibria data make` for every task, and what a person can get wrong."""
+"""`equilibria data make` for every task, `equilibria data inspect`, and what a person can get wrong."""
 
+import json
 import re
 
 import pytest
@@ -60,3 +61,75 @@ def test_a_mistake_gets_one_message_that_names_it(arguments, expected, monkeypat
     said = re.sub(r"\s+", " ", capsys.readouterr().err)
     assert re.search(expected.replace("[", r"\["), said), said
     assert not out.exists()
+
+
+GRIDS = [
+    ([0, 1, 2, 0, 3, 0, 0, 2, 1], [3, 1, 2, 1, 3, 2, 3, 2, 1]),
+    ([0, 1, 0, 0, 3, 0, 0, 2, 1], [2, 1, 3, 1, 3, 2, 3, 2, 1]),
+    ([0, 1, 0, 0, 3, 0, 0, 2, 0], [2, 1, 3, 1, 3, 2, 3, 2, 1]),
+]
+
+
+@pytest.fixture
+def grids(tmp_path):
+    """Three problems; the first stands there twice, and once more with another answer."""
+    path = tmp_path / "mine.jsonl"
+    rows = [*GRIDS, GRIDS[0], (GRIDS[0][0], GRIDS[1][1])]
+    path.write_text("".join(json.dumps({"input": one, "target": other}) + "\n" for one, other in rows))
+    return path
+
+
+def test_inspect_says_what_was_understood_and_what_is_wrong(grids):
+    result = CliRunner().invoke(app, ["data", "inspect", str(grids)], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    tables = [line for line in result.output.splitlines() if line.startswith(("│", "┃"))]
+    assert max(map(len, tables)) <= 80
+    said = re.sub(r"[\s│]+", " ", result.output)
+    for part in (
+        "mine.jsonl, jsonl: 5 problems",
+        "1×9, all problems: 9 tokens",
+        "4 symbols, and 0 as padding: 5 tokens",
+        "1 input has several targets, in 3 rows",
+        "For instance line 1 and line 5",
+        "EqR, App. C.2",
+        "1 row repeats an earlier one",
+        "For instance line 1 and line 4",
+        "say so with height=3 width=3",
+        f"equilibria train eqr-grid data.source={grids}",
+        "GFLOP",
+    ):
+        assert part in said, part
+
+
+def test_inspect_takes_settings_and_gives_a_command_that_trains(grids):
+    settings = ["height=3", "width=3", "symmetry=dihedral", "relabel=[1,2,3]"]
+    result = CliRunner().invoke(app, ["data", "inspect", str(grids), *settings])
+    assert result.exit_code == 0, result.output
+    said = re.sub(r"\s+", " ", result.output)
+    assert "3×3, all problems" in said and "say so with" not in said
+    (command,) = re.findall(r"equilibria (train eqr-grid .* 'task.relabel=\[1,2,3\]')", said)
+    planned = CliRunner().invoke(app, [*command.replace("'", "").split(), "--dry-run"])
+    assert planned.exit_code == 0, planned.output
+    assert "GFLOP" not in CliRunner().invoke(app, ["data", "inspect", str(grids), "--no-cost"]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["no-such.jsonl"], "no-such.jsonl: no such file or folder"),
+        (["mine.jsonl", "hight=3"], "task grids has no key 'hight'; nearest: 'height'"),
+        (["mine.jsonl", "relabel=[1,7]"], "'7' is none of the symbols"),
+        (["mine.jsonl", "symmetry=dihedral"], "the board must be square, not 1×9"),
+        (["bad.jsonl"], "bad.jsonl, line 2 is no problem: the input: row 2 has 1 cells"),
+    ],
+)
+def test_inspect_ends_in_one_message(arguments, expected, grids, monkeypatch, capsys):
+    monkeypatch.chdir(grids.parent)
+    (grids.parent / "bad.jsonl").write_text(
+        '{"input": [1, 2], "target": [1, 2]}\n{"input": [[1, 2], [1]], "target": [1, 2]}\n'
+    )
+    monkeypatch.setattr("sys.argv", ["equilibria", "data", "inspect", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert expected in re.sub(r"\s+", " ", capsys.readouterr().err)

@@ -1,7 +1,7 @@
 """One pass, every budget within it: against a replayed pool whose every answer is known."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -115,6 +115,12 @@ def test_sources_and_ratings_split_the_problems(engine, problems):
     hardest = problems.ratings >= 100
     cell = result.row(5, 4, "pass", rating="100+").exact_accuracy
     assert cell == correct[hardest].any(dim=1).double().mean().item()
+
+
+def test_sources_that_name_single_problems_are_not_told_apart(engine, problems):
+    named = replace(problems, sources=tuple(f"puzzle {row}" for row in range(len(problems))))
+    found = evaluate(engine, named, depths=(1,), breadths=(1,))
+    assert {row.source for row in found.rows} == {"all"}
 
 
 def test_one_source_and_no_ratings_leave_the_whole(engine, problems):

@@ -71,7 +71,12 @@ def evaluate_shared(
         assert some.labels is not None
         since = time.perf_counter()
         for index, ends in engine.looks(
-            some.inputs, depths=depths, breadth=breadths[-1], halting=rule, seed=seed
+            some.inputs,
+            depths=depths,
+            breadth=breadths[-1],
+            halting=rule,
+            seed=seed,
+            identifiers=some.identifiers,
         ):
             now = time.perf_counter()
             yield items[index], {"seconds": now - since, "tries": pack(ends, some.labels[index])}

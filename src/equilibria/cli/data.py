@@ -1,4 +1,4 @@
-"""`equilibria data`: make problems."""
+"""`equilibria data`: make problems, and look into those you have."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,14 +9,33 @@ from yaml import YAMLError, safe_load
 
 import equilibria as eq
 from equilibria.cli.options import Seed
+from equilibria.cli.survey import show_survey
 from equilibria.errors import EquilibriaError
 
-app = typer.Typer(help="Make problems.", no_args_is_help=True)
+app = typer.Typer(help="Make problems, and look into those you have.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Make problems."""
+    """Make problems, and look into those you have."""
+
+
+@app.command("inspect")
+def inspect(
+    source: Annotated[
+        str, typer.Argument(help="A file (.jsonl, .csv, .npz, .parquet), a folder, or a Hub data set.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="As in ignore=-1, symmetry=dihedral or height=9 width=9."),
+    ] = None,
+    cost: Annotated[bool, typer.Option(help="Say what training on it would cost.")] = True,
+) -> None:
+    """Say what a file of grids was understood to hold, and what in it would make training hard."""
+    values = _values(settings or [])
+    eq.load_task({"name": "grids"} | values)  # says which key is wrong
+    survey = eq.survey(source, values)
+    show_survey(survey, source, settings or [], Console(), cost=cost)
 
 
 @app.command("make")

@@ -34,7 +34,7 @@ def train(
     """Train a reasoner. Ctrl-C saves and stops; --resume goes on."""
     console = Console()
     if dry_run:
-        console.print(_plan(eq.plan(recipe, overrides or [], device)))
+        console.print(plan_table(eq.plan(recipe, overrides or [], device)))
         return
     pipeline = eq.train(
         recipe, overrides or [], out=out, resume=resume, weights=weights, minutes=max_minutes, device=device
@@ -45,7 +45,8 @@ def train(
     console.print(f"checkpoints: {' and '.join(written)}", highlight=False, soft_wrap=True)
 
 
-def _plan(plan: "eq.Plan") -> Table:
+def plan_table(plan: "eq.Plan") -> Table:
+    """What a run will cost, for a terminal."""
     table = Table(title=f"{plan.recipe.name}: {plan.recipe.summary}", show_header=False, title_justify="left")
     cost, training = plan.cost, plan.recipe.training
     facts = {

@@ -86,7 +86,9 @@ def calibrate(
     rows: list[list[float]] = []
     right: list[bool] = []
     attempts: list[Attempt] = []
-    for attempt, _ in engine.attempts(problems.inputs, budget, seed=seed, watch=watch):
+    for attempt, _ in engine.attempts(
+        problems.inputs, budget, seed=seed, identifiers=problems.identifiers, watch=watch
+    ):
         attempts.append(attempt)
         if not first[attempt.index]:
             continue

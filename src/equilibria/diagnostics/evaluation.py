@@ -109,7 +109,13 @@ def evaluate(
     depths, breadths = tuple(sorted(set(depths))), tuple(sorted(set(breadths)))
     started = time.perf_counter()
     pools = engine.pools(
-        problems.inputs, depths=depths, breadth=breadths[-1], halting=halting, seed=seed, watch=watch
+        problems.inputs,
+        depths=depths,
+        breadth=breadths[-1],
+        halting=halting,
+        seed=seed,
+        identifiers=problems.identifiers,
+        watch=watch,
     )
     seconds = time.perf_counter() - started
     tries = {
@@ -215,7 +221,7 @@ def _groups(problems: Problems) -> Iterator[tuple[str, str, Tensor]]:
     everything = torch.ones(len(problems), dtype=torch.bool)
     yield "all", "all", everything
     sources = sorted(set(problems.sources))
-    if len(sources) > 1:
+    if 1 < len(sources) <= len(problems) / 2:  # more of them name single puzzles, not collections
         for source in sources:
             yield source, "all", torch.tensor([name == source for name in problems.sources])
     if problems.ratings is not None:

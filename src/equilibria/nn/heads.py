@@ -19,5 +19,9 @@ class HaltHead(nn.Module):
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """`[batch, tokens, width]` → (halt logit, continue logit), each `[batch]` in float32."""
-        halt, go_on = self.score(state[:, 0]).float().unbind(-1)
+        assert self.score.bias is not None
+        # Row by row and in float32. A matrix product of so few columns rounds otherwise for another number of
+        # rows, and a trajectory must end alike whatever runs beside it.
+        products = state[:, 0].float()[:, None] * self.score.weight.float()
+        halt, go_on = (products.sum(dim=-1) + self.score.bias.float()).unbind(-1)
         return halt, go_on

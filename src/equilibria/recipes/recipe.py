@@ -30,7 +30,8 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "generated"
-    """`generated`, a CSV file, a folder with train.csv and test.csv, or a Hub data set `owner/name`."""
+    """`generated`, a table, a folder with train.csv and test.csv, a Hub data set `owner/name`, or a file of
+    one, `hf://datasets/owner/name/FILE`."""
     limit: PositiveInt | None = None
     """Train on the first so many problems only."""
     only: tuple[str, ...] = ()
@@ -100,6 +101,18 @@ class Recipe(BaseModel):
     def build_task(self) -> Task:
         """The task of this recipe."""
         return load_task(self.task)
+
+    def fitted(self) -> "Recipe":
+        """This recipe with what its task leaves open as found in the data; itself where nothing is open.
+
+        So a checkpoint needs no data to be loaded. Raises DataError where the data cannot be read.
+        """
+        task = self.build_task()
+        found = task.fitted(self.data.source, self.data.held_out)
+        if found is task:
+            return self
+        section = {"name": self.task["name"]} | found.config.model_dump(mode="json")
+        return self.model_copy(update={"task": section})
 
     def build_reasoner(self, task: Task) -> Reasoner[Any]:
         """The reasoner of this recipe, freshly initialised from the training seed."""

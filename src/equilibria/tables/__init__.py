@@ -16,6 +16,7 @@ from equilibria.tables.values import plain
 
 __all__ = [
     "CHUNK",
+    "SUFFIXES",
     "Broken",
     "Chunk",
     "Format",

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from equilibria.errors import DataError
 from equilibria.tables.chunk import Broken, Chunk, shortened, tidy, twice
+from equilibria.tables.lines import lines as lines_of
 
 
 class _Lines:
@@ -20,7 +21,7 @@ class _Lines:
     given up, so that the rows below are still found.
     """
 
-    def __init__(self, file: TextIO):
+    def __init__(self, file: Iterator[str]):
         self.file = file
         self.again: deque[str] = deque()  # lines to be read a second time
         self.taken: list[str] = []  # lines of the row at hand
@@ -45,10 +46,11 @@ class _Lines:
 def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]:
     """Chunks of at most `rows` rows with the columns `only`, all values text; blank lines are no rows.
 
-    Columns without a name are left out. Raises DataError for a header that cannot be read.
+    Columns without a name are left out. Raises DataError for a header that cannot be read, and for
+    a line that is too long to be a row.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        lines = _Lines(file)
+        lines = _Lines(lines_of(path, file))
         reader = csv.reader(lines, strict=True)
         names = _header(path, reader, lines, only)
         numbered = _rows(reader, lines, names)

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from equilibria.tables.chunk import Broken, Chunk, shortened, tidy, twice
+from equilibria.tables.lines import lines
 
 
 def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]:
-    """Chunks of at most `rows` rows with the keys `only`; a key that an object lacks has the value None."""
+    """Chunks of at most `rows` rows with the keys `only`; a key that an object lacks has the value None.
+
+    Raises DataError for a line that is too long to be a row.
+    """
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        numbered = ((number, line) for number, line in enumerate(file, 1) if not line.isspace())
+        numbered = ((number, line) for number, line in enumerate(lines(path, file), 1) if not line.isspace())
         start = 0
         while True:
             batch = list(islice(numbered, rows))

@@ -1,5 +1,8 @@
 """NPZ: NumPy's archive of arrays, one a column, a row an entry along the first axis. Nothing is unpickled."""
 
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -14,7 +17,11 @@ from equilibria.tables.chunk import Chunk, tidy, twice
 from equilibria.tables.values import kind, texts
 
 # what NumPy and zipfile raise for a file that is damaged, encrypted or something else
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, SyntaxError, OverflowError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+)
+LARGE, SQUEEZED = 2**28, 200  # bytes of an array, and times smaller in the file: no table is like that
 
 
 def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]:
@@ -52,6 +59,7 @@ def _load(path: Path, only: Collection[str] | None) -> tuple[tuple[str, ...], di
 
 
 def _array(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    _refuse_bomb(path, archive.zip, name)
     try:
         array = archive[name]
     except UNREADABLE as error:
@@ -64,6 +72,18 @@ def _array(path: Path, archive: Any, name: str) -> NDArray[Any]:
     if not isinstance(array, np.ndarray) or array.ndim == 0:
         raise DataError(f"{path}: {name!r} is no column: save an array with one entry a row")
     return array
+
+
+def _refuse_bomb(path: Path, archive: zipfile.ZipFile, name: str) -> None:
+    """Raise DataError for an array that would fill memory out of next to nothing."""
+    for member in archive.infolist():
+        if member.filename not in (name, f"{name}.npy"):
+            continue
+        if member.file_size > LARGE and member.file_size > SQUEEZED * member.compress_size:
+            raise DataError(
+                f"{path}: the array {name!r} unpacks to {member.file_size:,} bytes from "
+                f"{member.compress_size:,}, which is no table; save it without repetition, or as Parquet"
+            )
 
 
 def write(path: Path, columns: dict[str, list[Any]]) -> None:

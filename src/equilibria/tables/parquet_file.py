@@ -8,6 +8,9 @@ from equilibria.errors import DataError
 from equilibria.tables.chunk import Chunk, tidy, twice
 from equilibria.tables.values import kind, texts
 
+# what comes through from below for a file that is damaged: names that are no text, sizes that cannot be
+UNREADABLE = (OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, NotImplementedError)
+
 
 def _pyarrow() -> tuple[Any, Any]:
     """The modules pyarrow and pyarrow.parquet. Raises DataError where they are not installed."""
@@ -43,7 +46,7 @@ def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]
                 start = stop
             if start == 0:
                 yield Chunk(names, {name: [] for name in wanted}, range(0), range(0), "row", [])
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, *UNREADABLE) as error:
         raise DataError(f"{path} is no Parquet file that can be read: {error}") from None
 
 

@@ -1,4 +1,8 @@
-"""Problems for reasoners to solve. A task is a module or package of this folder with one `Task` subclass."""
+"""Problems for reasoners to solve.
+
+A task is a module or package of this folder with one `Task` subclass, a Python file given by its path, or
+what an installed package offers (see `external`).
+"""
 
 import difflib
 import importlib
@@ -9,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from equilibria.errors import RecipeError
+from equilibria.tasks import external
 from equilibria.tasks.interface import Task
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.reading import Rejected, Scan
@@ -28,14 +33,20 @@ __all__ = [
 
 
 def task_names() -> list[str]:
-    """Names of all tasks, found by looking into this folder."""
-    return [module.name for module in pkgutil.iter_modules(__path__) if _find(module.name) is not None]
+    """Names of all tasks: those of this folder, then those that installed packages offer."""
+    own = [module.name for module in pkgutil.iter_modules(__path__) if _find(module.name) is not None]
+    return own + [name for name in external.offered() if name not in own]
 
 
 def task_class(name: str) -> type[Task]:
-    """The class of the task called `name`. Raises RecipeError naming the nearest one there is."""
+    """The class of the task called `name`, or defined in the Python file of this path.
+
+    Raises RecipeError naming the nearest one there is, or what is wrong with the file.
+    """
+    if external.is_path(name):
+        return external.from_file(name)
     known = {module.name for module in pkgutil.iter_modules(__path__)}
-    found = _find(name) if name in known else None
+    found = _find(name) if name in known else external.from_package(name)
     if found is None:
         names = task_names()
         raise RecipeError(
@@ -66,6 +77,8 @@ def _explain(name: str, cls: type[Task], problem: Any) -> str:
         keys = list(cls.Config.model_fields)
         nearest = f"nearest: {_nearest(key, keys)!r}" if keys else "it has none"
         return f"task {name} has no key {key!r}; {nearest}"
+    if not key:  # keys that do not go together
+        return f"task {name}: {problem['msg'].removeprefix('Value error, ')}"
     return f"task {name}, key {key!r}: {problem['msg']}; it is {problem['input']!r}"
 
 

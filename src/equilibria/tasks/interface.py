@@ -1,7 +1,7 @@
 """What a task is: how problems become rows of tokens, and the rules that say which answers are right."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -10,10 +10,10 @@ from rich.text import Text
 from torch import Tensor
 
 from equilibria.errors import DataError
-from equilibria.tables import existing_file, write_columns
+from equilibria.tables import Chunk, Format, existing_file, write_columns
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.reading import Scan, read_problems, scan_problems
-from equilibria.tasks.table import Rows
+from equilibria.tasks.table import Rows, read_chunks
 
 
 class Task(ABC):
@@ -26,7 +26,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     noun: ClassVar[str] = "problem"  # what a person calls one
-    draws: int = 0  # uniforms that `augment` takes per problem
+    draws: int = 0  # uniforms that `augment` and `vary` take per problem
 
     def __init__(self, config: Config | None = None):
         self.config = self.Config() if config is None else config
@@ -64,6 +64,23 @@ class Task(ABC):
 
         `where` names the text in errors. Raises DataError, also where there is no problem in it.
         """
+
+    def fitted(self, source: str, held_out: str | None = None) -> Self:
+        """The task with what its config leaves open filled in from data; itself where nothing is open.
+
+        `source` and `held_out` are those of `load_splits`. Raises DataError.
+        """
+        del source, held_out
+        return self
+
+    def chunks(
+        self, path: Path, format: Format, *, labelled: bool, limit: int | None = None
+    ) -> Iterator[Chunk]:
+        """The rows of a table in chunks, at most the first `limit`, with columns that `rows_of` takes.
+
+        Raises DataError for a table without the columns that are needed, and one that cannot be read.
+        """
+        return read_chunks(path, format, labelled=labelled, spell=self.spell, limit=limit)
 
     @abstractmethod
     def decode(self, rows: Rows) -> Problems:
@@ -152,6 +169,19 @@ class Task(ABC):
             start += count
         return splits
 
+    def own_splits(self, source: str) -> tuple[Problems, Problems, str] | None:
+        """Training and held-out problems of a `source` that this task alone knows, and where they are from.
+
+        None where `source` is to be read as `load_splits` says. Raises DataError.
+        """
+        del source
+        return None
+
+    def held_out(self, problems: Problems) -> Tensor | None:
+        """Which problems of a file are kept from training: bool [count]; None: the last ones."""
+        del problems
+        return None
+
     def overlap(self, train: Problems, held_out: Problems) -> str:
         """What the two sets have in common beyond equal problems, in words; empty where nothing is known."""
         del train, held_out
@@ -161,6 +191,20 @@ class Task(ABC):
         """Equivalent problems: a pure function of `uniforms` [batch, draws] in [0, 1), on their device."""
         del uniforms
         return inputs, labels
+
+    def vary(
+        self, inputs: Tensor, labels: Tensor, identifiers: Tensor, uniforms: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Training problems varied: `augment`, for problems with puzzle identities [batch].
+
+        Where a task numbers its puzzles, an equivalent of a problem may be another puzzle.
+        """
+        inputs, labels = self.augment(inputs, labels, uniforms)
+        return inputs, labels, identifiers
+
+    def asked(self, inputs: Tensor) -> Tensor:
+        """Which tokens an answer has: bool [count, tokens]. Where a problem is padded, nothing is asked."""
+        return inputs != 0
 
     @abstractmethod
     def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from equilibria.errors import DataError
 from equilibria.tables import Chunk, Format, shortened
 from equilibria.tasks.problems import Problems
-from equilibria.tasks.table import RowError, placed, problem_format, read_chunks, rows_of
+from equilibria.tasks.table import RowError, placed, problem_format, rows_of
 
 if TYPE_CHECKING:
     from equilibria.tasks.interface import Task
@@ -62,13 +62,12 @@ def _read_table(task: "Task", path: Path, format: Format, limit: int | None, lab
     parts: list[Problems] = []
     places: list[int] = []
     word = ""
-    for chunk in read_chunks(path, format, labelled=labelled, spell=task.spell, limit=limit):
+    for chunk in task.chunks(path, format, labelled=labelled, limit=limit):
         word = chunk.word
         for broken in chunk.broken:
             raise DataError(f"{path}, {word} {broken.place} {broken.reason}")
         if len(chunk):
-            with placed(path, chunk.places, word):
-                parts.append(_decode(task, chunk, path.stem, labelled))
+            parts.append(decode_chunk(task, chunk, path, labelled=labelled))
             places += chunk.places
     if not parts:
         raise _empty(task, path, format)
@@ -85,7 +84,7 @@ def scan_problems(task: "Task", path: Path, *, labelled: bool) -> Scan:
     if format is None:
         return _scan_text(task, path, labelled)
     sieve = _Sieve(task, path.stem, labelled)
-    for chunk in read_chunks(path, format, labelled=labelled, spell=task.spell):
+    for chunk in task.chunks(path, format, labelled=labelled):
         sieve.add(chunk)
     if not sieve.rows and not sieve.rejected:
         raise _empty(task, path, format)
@@ -191,6 +190,12 @@ class _Sieve:
             kept[list(faults)] = False
             problems, places = problems[kept], places[kept]
         return Scan(problems, places, sorted(self.rejected, key=lambda one: one.row))
+
+
+def decode_chunk(task: "Task", chunk: Chunk, path: Path, *, labelled: bool) -> Problems:
+    """The problems of a chunk of a table. Raises DataError naming the first bad row."""
+    with placed(path, chunk.places, chunk.word):
+        return _decode(task, chunk, path.stem, labelled)
 
 
 def _decode(task: "Task", chunk: Chunk, source: str, labelled: bool) -> Problems:

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from equilibria.errors import DataError
-from equilibria.tables import table_format
+from equilibria.tables import SUFFIXES, table_format
 from equilibria.tasks.interface import Task
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import hub_file
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_FILE = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/(.+)")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ def load_splits(
     """Labelled training and held-out problems that have no input in common.
 
     `source` is "generated" (`count` problems to train on and `held_out_count` more, from `seed`), a file (its
-    last problems are held out, at most a tenth of it unless `limit` leaves more), a folder with train.csv and
-    test.csv, or a Hub dataset `owner/name` with these files. Only the first `limit` problems are trained on.
+    last problems are held out, at most a tenth of it unless `limit` leaves more; or those that the task
+    chooses), a folder with train.csv and test.csv (or tables of other formats), a Hub dataset `owner/name`
+    with train.csv and test.csv, or a file of one, hf://datasets/owner/name/FILE. Only the first `limit`
+    problems are trained on. A task may know sources of its own (`Task.own_splits`).
     `held_out` names a file to hold out instead. Of what is read, only the problems whose source is among
     `only` are kept, where it names any; `limit` and `held_out_count` are then counted among these.
     Raises DataError.
@@ -48,7 +51,14 @@ def load_splits(
     for name, value in {"limit": limit, "held_out_count": held_out_count, "count": count}.items():
         if value is not None and value < 1:
             raise DataError(f"{name} {value}: it must be at least 1")
-    if held_out is not None:
+    own = task.own_splits(str(source))
+    if own is not None:
+        train, held, origin = own
+        train, held = _only(train, only, origin)[:limit], _only(held, only, origin)[:held_out_count]
+        held_origin = origin
+        if held_out is not None:
+            held, held_origin = _read(task, held_out, held_out_count, only), str(held_out)
+    elif held_out is not None:
         train, origin = _train(task, source, limit, only, count, seed)
         held = _read(task, held_out, held_out_count, only)
         held_origin = str(held_out)
@@ -56,11 +66,19 @@ def load_splits(
         splits = task.generate_splits({"train": count, "held_out": held_out_count}, seed=seed)
         train, held = splits["train"][:limit], splits["held_out"]
         origin = held_origin = f"the generator with seed {seed}"
-    elif Path(source).is_file():
-        train, held = _cut(_read(task, source, None, only), str(source), limit, held_out_count)
-        origin, held_origin = str(source), f"the end of {source}"
+    elif (file := _file(source)) is not None:
+        problems, origin = _read(task, file, None, only), str(source)
+        chosen = task.held_out(problems)
+        if chosen is None:
+            train, held = _cut(problems, origin, limit, held_out_count)
+            held_origin = f"the end of {source}"
+        else:
+            train, held = problems[~chosen][:limit], problems[chosen][:held_out_count]
+            held_origin = f"a part of {source} that a hash of each input chooses"
+        if not len(train):
+            raise DataError(f"{source} has {len(problems)} problems, too few to train on and to hold out any")
     else:
-        origin, held_origin = _table(source, "train.csv"), _table(source, "test.csv")
+        origin, held_origin = _table(source, "train"), _table(source, "test")
         train, held = _read(task, origin, limit, only), _read(task, held_origin, held_out_count, only)
     held, dropped = _unseen(held, train)
     if not len(held):
@@ -77,7 +95,7 @@ def _train(
     """Training problems alone, where a file to hold out is named."""
     if str(source) == "generated":
         return task.generate(count, seed=seed)[:limit], f"the generator with seed {seed}"
-    path = source if Path(source).is_file() else _table(source, "train.csv")
+    path = _file(source) or _table(source, "train")
     return _read(task, path, limit, only), str(path)
 
 
@@ -85,20 +103,44 @@ def _read(task: Task, path: str | Path, limit: int | None, only: tuple[str, ...]
     """The first problems of a file, or of those in it that come from the sources `only`."""
     if not only:
         return task.read(path, limit=limit)
-    problems = task.read(path)
+    return _only(task.read(path), only, str(path))[:limit]
+
+
+def _only(problems: Problems, only: tuple[str, ...], origin: str) -> Problems:
+    """The problems from the sources `only`; all where it names none."""
+    if not only:
+        return problems
     if missing := sorted(set(only) - set(problems.sources)):
         there = ", ".join(sorted(set(problems.sources))[:10])
-        raise DataError(f"{path}: no problem has the source '{missing[0]}'; the sources are: {there}")
-    return problems[torch.tensor([source in only for source in problems.sources])][:limit]
+        raise DataError(f"{origin}: no problem has the source '{missing[0]}'; the sources are: {there}")
+    return problems[torch.tensor([source in only for source in problems.sources])]
 
 
-def _table(source: str | Path, filename: str) -> Path:
-    """The path of train.csv or test.csv of a folder or a Hub dataset."""
-    folder = Path(source)
+def source_files(source: str | Path) -> list[Path]:
+    """The files that `source` stands for in `load_splits`: one, or those to train on and to hold out.
+
+    Raises DataError where there are none.
+    """
+    file = _file(source)
+    return [_table(source, "train"), _table(source, "test")] if file is None else [file]
+
+
+def _file(source: str | Path) -> Path | None:
+    """The file that `source` names, here or on the Hub; None where it names none."""
+    if hub := HUB_FILE.fullmatch(str(source)):
+        return hub_file(hub[1], hub[2])
+    return Path(source) if Path(source).is_file() else None
+
+
+def _table(source: str | Path, stem: str) -> Path:
+    """The table `stem`, train or test, of a folder or a Hub dataset."""
+    folder, filename = Path(source), f"{stem}.csv"
     if folder.is_dir():
-        if not (folder / filename).is_file():
+        found = [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
+        found = [path for path in found if path.is_file()]
+        if not found:
             raise DataError(f"{folder} has no {filename}: add it, or name a file")
-        return folder / filename
+        return found[0]
     if not HUB_NAME.fullmatch(str(source)) or table_format(folder) or folder.suffix == ".txt":
         raise DataError(
             f"{source}: no such file or folder; give one, a Hub dataset (owner/name), or 'generated'"
@@ -120,7 +162,7 @@ def _cut(problems: Problems, origin: str, limit: int | None, most: int) -> tuple
 
 
 def _unseen(held: Problems, train: Problems) -> tuple[Problems, int]:
-    """The held-out problems whose input is not in the training set, and how many are."""
+    """The held-out problems that are not in the training set under the same identity, and how many are."""
     inputs = list(_rows(held))
     seen = set(inputs).intersection(_rows(train))
     unseen = torch.tensor([row not in seen for row in inputs])
@@ -128,4 +170,7 @@ def _unseen(held: Problems, train: Problems) -> tuple[Problems, int]:
 
 
 def _rows(problems: Problems) -> Iterator[bytes]:
-    return (row.tobytes() for row in problems.inputs.numpy())
+    rows = (row.tobytes() for row in problems.inputs.numpy())
+    if problems.identifiers is None:
+        return rows
+    return (row + number.tobytes() for row, number in zip(rows, problems.identifiers.numpy(), strict=True))

@@ -50,6 +50,7 @@ class Sampler:
         assert problems.labels is not None
         self.inputs = problems.inputs.to(device)
         self.labels = problems.labels.to(device)
+        self.identifiers = None if problems.identifiers is None else problems.identifiers.to(device)
         self.task = task
         self.batch = batch
         self.share = share
@@ -75,13 +76,14 @@ class Sampler:
         """
         keys = combine(self.seed, sample)
         inputs, labels = self.inputs[rows], self.labels[rows]
+        identifiers = torch.zeros_like(keys) if self.identifiers is None else self.identifiers[rows]
         if self.augment and self.task.draws:
             uniform = NoiseSource(keys).uniform(AUGMENTATION_STREAM, self.task.draws)
-            inputs, labels = self.task.augment(inputs, labels, uniform)
+            inputs, labels, identifiers = self.task.vary(inputs, labels, identifiers, uniform)
         inputs, targets = inputs.long(), labels.long()
         if reveal:
             inputs = give_away(inputs, targets, NoiseSource(keys), reveal)
-        return Batch(inputs, targets.masked_fill(targets == 0, IGNORE), keys, torch.zeros_like(keys))
+        return Batch(inputs, targets.masked_fill(targets == 0, IGNORE), keys, identifiers)
 
     def _order(self, step: int) -> Tensor:
         """Row numbers of the global batch. An epoch's last, partial batch is dropped, as published."""

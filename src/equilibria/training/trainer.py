@@ -203,7 +203,9 @@ class Training:
         self.reasoner.eval()
         with self.average.applied(), self.rolling.as_recipe():
             engine = Engine(self.reasoner, solver=self.run.solver)
-            (pool,) = engine.pools(problems.inputs, depths=(self.config.depth,), breadth=1)
+            (pool,) = engine.pools(
+                problems.inputs, depths=(self.config.depth,), breadth=1, identifiers=problems.identifiers
+            )
             asked = problems.labels != 0
             right = (pool.answers[:, 0] == problems.labels) & asked
             accuracy = (right | ~asked).all(dim=1).double().mean().item()
