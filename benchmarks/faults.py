@@ -28,6 +28,7 @@ from engine import augmented
 from rich.console import Console
 
 import equilibria as eq
+from equilibria.inference.engine import Engine
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
@@ -76,6 +77,8 @@ def main(
     torch.set_num_threads(1)
     chance = random.Random(seed)
     pipeline = eq.load(reasoner)
+    # Few slots, so that answers come one by one and a kill falls among them.
+    pipeline.engine = Engine(pipeline.reasoner, solver=pipeline.recipe.solver, slots=8)
     given = eq.held_out_problems(reasoner)
     tokens = torch.cat([augmented(pipeline, given, turn) for turn in range(-(-problems // len(given)))])
     many = eq.Problems(tokens[:problems], None, ("",) * problems)

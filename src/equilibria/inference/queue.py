@@ -167,8 +167,8 @@ class Queue:
             self._asking.append(attempt)
 
     def _may_start(self, attempt: Attempt) -> bool:
-        if self.verify is not None and any(restart.accepted for restart in attempt.in_order):
-            return False  # right, by the rules of the task: nothing more to be found out
+        if self.verify is not None and self.budget.restarts.enough(attempt.in_order):
+            return False
         wanted = self.budget.restarts.wants(attempt.in_order, self.budget.breadth)
         return attempt.started < wanted and self._next_limit(attempt) is not None
 

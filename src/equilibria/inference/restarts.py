@@ -57,6 +57,10 @@ class RestartPolicy(ABC):
         Never less than have ended. As many as have ended means that the problem is done.
         """
 
+    def enough(self, ended: Sequence[Restart]) -> bool:
+        """Whether no more restarts are needed where a checker accepts answers: once it has accepted one."""
+        return any(restart.accepted for restart in ended)
+
     def limit(self, number: int, ended: Sequence[Restart], depth: int) -> int:
         """Most iterations for restart `number`, given some that have ended, in any order."""
         return depth
@@ -136,6 +140,10 @@ class Race(RestartPolicy):
     def wants(self, ended: Sequence[Restart], breadth: int) -> int:
         """All."""
         return breadth
+
+    def enough(self, ended: Sequence[Restart]) -> bool:
+        """Never: a restart that has not begun may still be quicker than those that were accepted."""
+        return False
 
     def limit(self, number: int, ended: Sequence[Restart], depth: int) -> int:
         """No longer than it takes to know that it has lost."""
