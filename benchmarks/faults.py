@@ -54,6 +54,7 @@ def child(pipeline: eq.Pipeline, scan: eq.Scan, out: Path, shard: int, nfe: int)
         return process
     code = 0
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
         eq.solve_file(pipeline, scan, out, shard=shard, nfe=nfe)
     except KeyboardInterrupt:

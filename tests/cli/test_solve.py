@@ -118,19 +118,19 @@ def test_an_interrupt_gives_the_best_so_far_for_every_problem(tmp_path):
     file = tmp_path / "many.txt"
     file.write_text("\n".join(task.format(row) for row in held_out.inputs) + "\n")
     command = [sys.executable, "-m", "equilibria", "solve", str(file), "--stream"]
-    process = subprocess.Popen(
-        [*command, "--halting", "fixed", "--restarts", "fixed", "--depth", "60", "--breadth", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()  # it is at work
-    process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=120)
-    rows = [json.loads(line) for line in (first + said).splitlines()]
-    assert "Traceback" not in complained
+    command += ["--halting", "fixed", "--restarts", "fixed", "--depth", "60", "--breadth", "1"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (
+        (tmp_path / "complaints").open("w+") as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True, env=env) as process,
+    ):
+        assert process.stdout is not None
+        first = process.stdout.readline()  # it is at work
+        process.send_signal(signal.SIGINT)
+        rows = [json.loads(line) for line in [first, *process.stdout]]
+        assert process.wait(timeout=120) == 0
+        complaints.seek(0)
+        assert "Traceback" not in complaints.read()
     assert sorted(row["index"] for row in rows) == list(range(2000))
     assert {row["complete"] for row in rows} == {True, False}
 
