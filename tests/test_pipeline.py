@@ -168,3 +168,11 @@ def test_folders_are_made_and_tensors_of_any_layout_written(tmp_path):
     write_tensors(tmp_path / "a" / "b" / "t.safetensors", tensors, {"fact": "1"})
     back = load_file(tmp_path / "a" / "b" / "t.safetensors")
     assert all(torch.equal(back[name], value) for name, value in tensors.items())
+
+
+def test_answers_are_not_verified_where_nobody_knows_the_rules(saved):
+    loaded = eq.load(saved)
+    assert loaded.solve(PUZZLES, verify=True)
+    loaded.task.rules = False
+    with pytest.raises(EquilibriaError, match="cannot be verified: nobody has told its rules"):
+        loaded.solve(PUZZLES, verify=True)

@@ -250,6 +250,10 @@ class Pipeline:
             watch: told of the progress.
             budget: fields of `Budget`, and `confidence`; see `budget`.
         """
+        if verify and not self.task.rules:
+            raise EquilibriaError(
+                f"answers of the task {self.task.name} cannot be verified: nobody has told its rules"
+            )
         if verify and budget.get("confidence") is not None:
             raise EquilibriaError(
                 "give verify or a confidence: an answer that is checked needs no probability"
@@ -340,12 +344,13 @@ class Pipeline:
             halting=self.halting(halting),
             seed=seed,
             watch=watch,
-            context={
-                "reasoner": self.name,
-                "recipe": self.recipe.model_dump(mode="json"),
-                "code": code_version(),
-            },
+            context=self.origin(),
         )
+
+    def origin(self) -> dict[str, Any]:
+        """Where results come from: reasoner, recipe and code, as plain data."""
+        recipe = self.recipe.model_dump(mode="json")
+        return {"reasoner": self.name, "recipe": recipe, "code": code_version()}
 
     def save(self, folder: str | Path) -> Path:
         """Write weights, recipe and card to a folder that `load` reads back.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equilibria.batch.identity import identity
 from equilibria.diagnostics.evaluation import Evaluation, Tries, described, tabulate
+from equilibria.diagnostics.metrics import exactly_right
 from equilibria.dynamics.noise import fingerprint
 from equilibria.errors import DataError
 from equilibria.inference.pool import Pool
@@ -18,7 +19,6 @@ from equilibria.inference.slots import FACTS, End
 from equilibria.jobs import Job, Record, ranks, work
 from equilibria.pipeline import Pipeline
 from equilibria.tasks import Problems
-from equilibria.version import code_version
 
 SHARD = 256  # problems; each has as many trajectories as the greatest breadth
 NUMBERS = (*FACTS, "right")
@@ -85,11 +85,7 @@ def evaluate_shared(
     work(job, solve, rank=rank, world=world, progress=progress)
     found = list(job.records())
     tries = unpack([record["tries"] for record in found], breadths[-1])
-    context = {
-        "reasoner": pipeline.name,
-        "recipe": pipeline.recipe.model_dump(mode="json"),
-        "code": code_version(),
-    } | described(engine, problems, rule, seed)
+    context = pipeline.origin() | described(engine, problems, rule, seed)
     # A reasoner with a limit has fewer marks than there are depths: all beyond it are the last.
     by_depth = {depth: tries[min(place, len(tries) - 1)] for place, depth in enumerate(depths)}
     seconds = sum(record["seconds"] for record in found)
@@ -99,7 +95,7 @@ def evaluate_shared(
 def pack(ends: Sequence[End], labels: Tensor) -> str:
     """A problem's restarts at all marks, as text: of an answer, a hash and whether it is right."""
     answers = torch.stack([end.answers for end in ends], dim=1)
-    right = ((answers == labels) | (labels == 0)).all(dim=-1)
+    right = exactly_right(answers, labels)
     facts = torch.tensor([end.facts for end in ends]).transpose(0, 1)
     numbers = torch.cat([facts, right[..., None].float()], dim=-1)
     keys = fingerprint(answers.flatten(0, 1)).view(right.shape)

@@ -29,7 +29,7 @@ def show_answers(
         console.print()
         given = problems.inputs[answer.index]
         console.print(pipeline.task.render(given, None if sure and not answer.settled else answer.tokens))
-        console.print(_facts(answer, sure), highlight=False, soft_wrap=True)
+        console.print(_facts(answer, sure, pipeline.task.rules), highlight=False, soft_wrap=True)
 
 
 def conclude(console: Console, answers: Sequence["eq.Answer"], sure: bool) -> None:
@@ -77,14 +77,15 @@ def as_line(answer: "eq.Answer", sure: bool) -> str:
     return json.dumps(row)
 
 
-def _facts(answer: "eq.Answer", sure: bool) -> str:
+def _facts(answer: "eq.Answer", sure: bool, rules: bool) -> str:
     cost = f"{answer.nfe:,} NFE in {answer.restarts:,} {'restart' if answer.restarts == 1 else 'restarts'}"
     known = "" if math.isnan(answer.confidence) else f"; right with probability {answer.confidence:.3f}"
     if sure and not answer.settled:
         return f"unsettled: no answer is probable enough{known}; {cost}"
     if not answer.restarts:
         return "not begun before the call was stopped"
-    verdict = "keeps all rules" if answer.valid else "BREAKS THE RULES: " + "; ".join(answer.violations[:3])
+    kept = "keeps all rules" if rules else "no rule is known to check it by"
+    verdict = kept if answer.valid else "BREAKS THE RULES: " + "; ".join(answer.violations[:3])
     rest = "ended by its halting rule" if answer.halted else "at rest" if answer.settled else "not settled"
     agree = f"; {100 * answer.agreement:.0f}% of restarts agree" if answer.restarts > 1 else ""
     return (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from equilibria.diagnostics.metrics import exactly_right
 from equilibria.errors import DataError
 from equilibria.inference.budget import Budget
 from equilibria.inference.calibration import Calibration, features
@@ -129,4 +130,4 @@ def _right(attempt: Attempt, answer: bytes, problems: Problems) -> bool:
     assert problems.labels is not None
     wanted = problems.labels[attempt.index]
     given = torch.frombuffer(bytearray(answer), dtype=torch.uint8)
-    return bool(((given == wanted) | (wanted == 0)).all())
+    return bool(exactly_right(given, wanted))

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equilibria.diagnostics.metrics import auroc, averaged, interval, pass_at, path_independence
+from equilibria.diagnostics.metrics import (
+    auroc,
+    averaged,
+    exactly_right,
+    interval,
+    pass_at,
+    path_independence,
+)
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import DataError
 from equilibria.inference.engine import Engine, Watch
@@ -198,8 +205,7 @@ def described(engine: Engine, problems: Problems, halting: Halting, seed: int) -
 
 def correct(pool: Pool, labels: Tensor) -> Tensor:
     """`[problems, restarts]` bool: every cell with a label is right."""
-    wanted = labels[:, None, :]
-    return ((pool.answers == wanted) | (wanted == 0)).all(dim=-1)
+    return exactly_right(pool.answers, labels[:, None, :])
 
 
 def _scores(pool: Pool, right: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -7,6 +7,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 
+def exactly_right(answers: Tensor, labels: Tensor) -> Tensor:
+    """Whether all cells of `[..., tokens]` that have a label (not 0) are right: bool `[...]`."""
+    return ((answers == labels) | (labels == 0)).all(dim=-1)
+
+
 def averaged(correct: Tensor) -> Tensor:
     """Share of restarts exactly right (EqR Eq. 19): `[problems, restarts]` → `[problems]`."""
     return correct.double().mean(dim=1)

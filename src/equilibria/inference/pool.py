@@ -48,10 +48,5 @@ class Pool:
         """Some problems: an index or a mask over them."""
         return self._map(lambda tensor: tensor[rows])
 
-    @staticmethod
-    def concatenate(pools: "list[Pool]") -> "Pool":
-        """Pools of different problems."""
-        return Pool(**{f.name: torch.cat([getattr(pool, f.name) for pool in pools]) for f in fields(Pool)})
-
     def _map(self, change: Any) -> "Pool":
         return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(Pool)})

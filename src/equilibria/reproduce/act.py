@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from equilibria.diagnostics.evaluation import correct
-from equilibria.diagnostics.metrics import interval
+from equilibria.diagnostics.metrics import exactly_right, interval
 from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead
 from equilibria.inference.budget import Budget
 from equilibria.inference.engine import Engine
@@ -82,9 +82,7 @@ def rows_of(engine: Engine, problems: Problems, part: Part, own: Halting, seed: 
                 budget = Budget(depth, breadth, own, UntilSettled())
                 outcomes = sorted(engine.solve(problems.inputs, budget, seed=seed), key=lambda o: o.index)
                 wanted = [problems.labels[o.index] for o in outcomes]
-                right = [
-                    bool(((o.tokens == w) | (w == 0)).all()) for o, w in zip(outcomes, wanted, strict=True)
-                ]
+                right = [bool(exactly_right(o.tokens, w)) for o, w in zip(outcomes, wanted, strict=True)]
                 rows.append(row(depth, breadth, ADAPTIVE, right, [o.nfe for o in outcomes]))
     return rows
 

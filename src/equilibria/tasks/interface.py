@@ -26,6 +26,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     noun: ClassVar[str] = "problem"  # what a person calls one
+    rules: ClassVar[bool] = True  # whether `valid` can tell right answers from wrong ones
     draws: int = 0  # uniforms that `augment` and `vary` take per problem
 
     def __init__(self, config: Config | None = None):

@@ -38,6 +38,7 @@ class Arc(Task):
 
     name = "arc"
     noun = "puzzle"
+    rules = False
 
     class Config(Task.Config):
         """What is trained on, and how puzzles are varied.

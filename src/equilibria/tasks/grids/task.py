@@ -40,6 +40,7 @@ class Grids(Task):
 
     name = "grids"
     noun = "grid"
+    rules = False
 
     class Config(Task.Config):
         """`symbols`: what a cell may be, in the order of their tokens; `height`, `width`: of the largest
