@@ -15,6 +15,7 @@ from equilibria.errors import DataError, EquilibriaError
 from equilibria.inference.engine import Engine
 from equilibria.pipeline import Pipeline
 from equilibria.tables import read_columns
+from equilibria.tasks.maze import Maze
 
 NAME, COUNT = "sudoku-6x6", 60
 BUDGET = {"depth": 8, "breadth": 2}  # few: some problems end wrong, some do not settle
@@ -244,6 +245,31 @@ def test_an_evaluation_that_is_shared_is_that_of_one_call(tmp_path, pipeline, pr
     assert again == shared and len(rest) == COUNT - 25
     with pytest.raises(EquilibriaError, match="holds another job: seed is 3 there and 4 here"):
         eq.evaluate_shared(pipeline, problems, tmp_path / "job", **(how | {"seed": 4}))
+
+
+def test_a_shared_evaluation_knows_valid_answers_besides_labels(tmp_path, monkeypatch):
+    """The rules are made up, so that a reasoner that has learned nothing keeps them now and then."""
+    monkeypatch.setattr(Maze, "valid", lambda _, inputs, answers: (inputs + answers).sum(dim=1) % 3 == 0)
+    small = ("task.size=5", "reasoner.width=16", "reasoner.heads=2", "reasoner.initial=gaussian")
+    recipe = eq.load_recipe("eqr-maze-unique", small)
+    task = recipe.build_task()
+    network = Pipeline(recipe.build_reasoner(task).eval(), task, recipe)
+    how = {"depths": (1, 3), "breadths": (1, 4), "seed": 3}
+    mazes = task.generate(20, seed=1)
+    answers = network.engine.pools(mazes.inputs, depths=(3,), breadth=1, seed=3)[0].answers[:, 0]
+    answers[::2] = mazes.labels[::2]  # half of the labels are what the first restart says
+    mazes = replace(mazes, labels=answers)
+    whole = network.evaluate(mazes, **how)
+    with monkeypatch.context() as once:
+        first = stop_engine_after(once, 9)
+        with pytest.raises(KeyboardInterrupt):
+            eq.evaluate_shared(network, mazes, tmp_path / "job", shard=8, **how)
+    shared = eq.evaluate_shared(network, mazes, tmp_path / "job", shard=8, **how)
+    assert len(first) == 9
+    assert without_seconds(shared) == without_seconds(whole)
+    found = {row.valid_accuracy for row in shared.rows}
+    assert len(found) > 3 and None not in found
+    assert shared.row(3, 1, "average").exact_accuracy == 0.5
 
 
 def test_an_evaluation_looks_beyond_the_limit_of_a_feed_forward_network(tmp_path, problems):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from equilibria.diagnostics.calibration import Reliability
     from equilibria.diagnostics.evaluation import Evaluation, Row
     from equilibria.diagnostics.plots import plot_budget_grid, plot_reliability
+    from equilibria.diagnostics.voting import Voting, submission
     from equilibria.errors import EquilibriaError
     from equilibria.inference.budget import Budget
     from equilibria.inference.engine import Report
@@ -26,21 +27,27 @@ if TYPE_CHECKING:
     from equilibria.reasoners import Reasoner, families
     from equilibria.recipes import Recipe, load_recipe, recipe_names
     from equilibria.reproduce import Findings, Reproduction, Sheet, reproduction, reproductions
-    from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train
+    from equilibria.runs import Plan, evaluation_problems, plan, record_scores, train, voting_problems
     from equilibria.shipped import find_checkpoint, shipped_names
     from equilibria.tasks import Problems, Scan, Task, load_task, task_names
     from equilibria.tasks.grids import Survey, survey
+    from equilibria.tasks.picture import Cell, Panel
+    from equilibria.tasks.picture.drawing import check_picture, draw_panels
     from equilibria.version import __version__
 
 _HOMES = {
     "Answer": "pipeline",
     "Budget": "inference.budget",
+    "Cell": "tasks.picture",
+    "Panel": "tasks.picture",
     "Limits": "inference.limits",
     "Reliability": "diagnostics.calibration",
     "Report": "inference.engine",
     "Scan": "tasks",
     "Summary": "batch",
     "check_output": "batch",
+    "check_picture": "tasks.picture.drawing",
+    "draw_panels": "tasks.picture.drawing",
     "evaluate_shared": "batch",
     "interruptible": "inference.limits",
     "is_first": "batch",
@@ -58,6 +65,7 @@ _HOMES = {
     "Sheet": "reproduce",
     "Survey": "tasks.grids",
     "Task": "tasks",
+    "Voting": "diagnostics.voting",
     "__version__": "version",
     "evaluation_problems": "runs",
     "find_checkpoint": "shipped",
@@ -79,18 +87,22 @@ _HOMES = {
     "reproduction": "reproduce",
     "reproductions": "reproduce",
     "shipped_names": "shipped",
+    "submission": "diagnostics.voting",
     "survey": "tasks.grids",
     "task_names": "tasks",
     "train": "runs",
+    "voting_problems": "runs",
 }
 
 __all__ = [
     "Answer",
     "Budget",
+    "Cell",
     "EquilibriaError",
     "Evaluation",
     "Findings",
     "Limits",
+    "Panel",
     "Pipeline",
     "Plan",
     "Problems",
@@ -105,8 +117,11 @@ __all__ = [
     "Summary",
     "Survey",
     "Task",
+    "Voting",
     "__version__",
     "check_output",
+    "check_picture",
+    "draw_panels",
     "evaluate_shared",
     "evaluation_problems",
     "families",
@@ -130,9 +145,11 @@ __all__ = [
     "reproductions",
     "shipped_names",
     "solve_file",
+    "submission",
     "survey",
     "task_names",
     "train",
+    "voting_problems",
     "write_answers",
 ]
 

@@ -2,11 +2,13 @@
 
 import os
 import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from equilibria.diagnostics.evaluation import AVERAGE, Evaluation
+from equilibria.diagnostics.evaluation import AVERAGE, PASS, Evaluation
+from equilibria.diagnostics.voting import Voting
 from equilibria.recipes import Recipe
 from equilibria.tasks import Splits, Task
 from equilibria.training.launch import Launch
@@ -60,10 +62,9 @@ def run_card(
     )
 
 
-def with_scores(card: str, evaluation: Evaluation, command: str) -> str:
+def with_scores(card: str, evaluation: Evaluation, command: str, votings: Sequence[Voting] = ()) -> str:
     """The card with a table of scores at its end, in place of an older one, and the command behind it."""
     context = evaluation.context
-    rows = [row for row in evaluation.rows if row.source == row.rating == "all"]
     lines = [
         SCORES,
         "",
@@ -73,24 +74,55 @@ def with_scores(card: str, evaluation: Evaluation, command: str) -> str:
         "",
         f"    {command}",
         "",
-        "| depth | breadth | NFE | average | Top-1 convergence | majority | any restart | residual AUROC |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *_table(evaluation),
+        *_votes(votings),
     ]
-    for row in rows:
-        if row.selection != AVERAGE:
-            continue
-        cells = [f"{100 * row.exact_accuracy:.2f}%"]
-        for selection in ("convergence", "majority", "pass"):
-            found = [
-                r for r in rows if (r.depth, r.breadth, r.selection) == (row.depth, row.breadth, selection)
-            ]
-            cells.append(f"{100 * found[0].exact_accuracy:.2f}%" if found else "–")
-        lines.append(
-            f"| {row.depth} | {row.breadth} | {row.nfe_mean:.1f} | {' | '.join(cells)} "
-            f"| {evaluation.auroc[row.depth]:.3f} |"
-        )
     body = card.partition(SCORES)[0].rstrip()
     return body + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _table(evaluation: Evaluation) -> Iterator[str]:
+    """A line a budget; where labels are not the only right answers, another that counts all valid ones."""
+    rows = [row for row in evaluation.rows if row.source == row.rating == "all"]
+    several = rows[0].valid_accuracy is not None
+    heads = ["depth", "breadth", "NFE", *(("right",) if several else ())]
+    heads += ["average", "Top-1 convergence", "majority", "any restart", "residual AUROC"]
+    yield f"| {' | '.join(heads)} |"
+    yield "| --- " * len(heads) + "|"
+    for base in rows:
+        if base.selection != AVERAGE:
+            continue
+        cells = {row.selection: row for row in rows if (row.depth, row.breadth) == (base.depth, base.breadth)}
+        chosen = [cells.get(selection) for selection in (AVERAGE, "convergence", "majority", PASS)]
+        budget = f"| {base.depth} | {base.breadth} | {base.nfe_mean:.1f} |"
+        exact = " | ".join(_percent(None if row is None else row.exact_accuracy) for row in chosen)
+        label = " label |" if several else ""
+        yield f"{budget}{label} {exact} | {evaluation.auroc[base.depth]:.3f} |"
+        if several:
+            valid = " | ".join(_percent(None if row is None else row.valid_accuracy) for row in chosen)
+            yield f"{budget} any valid | {valid} | |"
+
+
+def _votes(votings: Sequence[Voting]) -> Iterator[str]:
+    """A line a budget of a vote over the variants of ARC puzzles."""
+    if not votings:
+        return
+    ks = list(votings[0].pass_at)
+    heads = [f"pass@{k}, {by}" for by in ("by test", "whole puzzles") for k in ks]
+    tests = len(votings[0].ranked)
+    yield ""
+    yield f"By votes over the variants of {votings[0].puzzles:,} puzzles with {tests:,} tests:"
+    yield ""
+    yield f"| depth | breadth | votes a test | {' | '.join(heads)} |"
+    yield "| --- " * (3 + len(heads)) + "|"
+    for voting in votings:
+        shares = [_percent(by[k]) for by in (voting.pass_at, voting.whole_at) for k in ks]
+        budget = f"| {voting.depth} | {voting.breadth} | {voting.votes / tests:.1f} |"
+        yield f"{budget} {' | '.join(shares)} |"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}%"
 
 
 def hardware(device: torch.device, processes: int = 1) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from equilibria import checkpoint
 from equilibria.diagnostics.calibration import Reliability, calibrate
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
+from equilibria.diagnostics.voting import Voting, vote, voters
 from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead, Residual
 from equilibria.errors import DataError, EquilibriaError
 from equilibria.inference.budget import Budget
@@ -341,10 +342,39 @@ class Pipeline:
             problems,
             depths=depths,
             breadths=breadths,
+            task=self.task,
             halting=self.halting(halting),
             seed=seed,
             watch=watch,
             context=self.origin(),
+        )
+
+    def vote(
+        self,
+        problems: Problems,
+        *,
+        depths: tuple[int, ...] = (16,),
+        breadths: tuple[int, ...] = (1,),
+        halting: str = "recipe",
+        variants: int | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> list[Voting]:
+        """pass@1 and pass@2 on labelled tests of ARC, by votes over variants (see `diagnostics.voting`).
+
+        Raises:
+            DataError: the task is not arc, or the problems have no labels or identities.
+        """
+        return vote(
+            self.engine,
+            voters(self.task),
+            problems,
+            depths=depths,
+            breadths=breadths,
+            halting=self.halting(halting),
+            variants=variants,
+            seed=seed,
+            watch=watch,
         )
 
     def origin(self) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from equilibria.cards import run_card, with_scores
 from equilibria.checkpoint import RECIPE, read_checkpoint
 from equilibria.diagnostics.evaluation import Evaluation
+from equilibria.diagnostics.voting import Voting, first_puzzles, voters
 from equilibria.errors import CheckpointError, EquilibriaError
 from equilibria.files import write_text
 from equilibria.pipeline import Pipeline
@@ -92,6 +95,8 @@ def train(
     launch = Launch(device)
     task = ready.build_task()
     splits = read_splits(ready, task)
+    if launch.is_main and not quiet:
+        _warn_of_contradictions(splits.train)
     reasoner = ready.build_reasoner(task)
     pipeline = Pipeline(reasoner, task, ready, name=ready.name)
     first_step = start_from(reasoner, ready, weights, resume) if weights is not None else 0
@@ -161,6 +166,22 @@ def read_splits(recipe: Recipe, task: Task) -> Splits:
     )
 
 
+def _warn_of_contradictions(train: Problems) -> None:
+    """Say so where one input has several labels."""
+    several, inputs = train.contradicted()
+    if not several:
+        return
+    Console(stderr=True).print(
+        f"note: {several:,} of {inputs:,} inputs to train on ({several / inputs:.1%}) have several answers. "
+        "Each answer pulls towards itself, so the attractors compete, and more depth or restarts stop helping "
+        "(EqR, App. C.2). Keep one answer by a rule that the input decides, or leave these inputs out; "
+        "equilibria data inspect says where they are.",
+        style="yellow",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _recipe(recipe: str | Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe that runs: overrides applied, and nothing of its task left open."""
     if isinstance(recipe, Recipe):
@@ -177,13 +198,32 @@ def evaluation_problems(
     return pipeline.task.read(source, limit=limit)
 
 
-def record_scores(pipeline: Pipeline, evaluation: Evaluation, folder: Path, command: str) -> None:
+def voting_problems(
+    pipeline: Pipeline, source: str | Path | None = None, limit: int | None = None
+) -> Problems:
+    """As `evaluation_problems`, to vote on: `limit` counts puzzles, and each comes with all of its tests.
+
+    Raises:
+        DataError: the task has no variants that could vote.
+    """
+    voters(pipeline.task)  # before anything is read
+    problems = evaluation_problems(pipeline, source)
+    return problems if limit is None else first_puzzles(problems, limit)
+
+
+def record_scores(
+    pipeline: Pipeline,
+    evaluation: Evaluation,
+    folder: Path,
+    command: str,
+    votings: Sequence[Voting] = (),
+) -> None:
     """Write an evaluation into the checkpoint in `folder`: its card, and the best cell as its score."""
-    pipeline.card = with_scores(pipeline.card, evaluation, command)
+    pipeline.card = with_scores(pipeline.card, evaluation, command, votings)
     best = max(evaluation.rows, key=lambda row: (row.source == row.rating == "all", row.depth * row.breadth))
-    selection = "convergence" if best.breadth > 1 else "average"
-    score = evaluation.row(best.depth, best.breadth, selection).exact_accuracy
-    pipeline.facts = (pipeline.facts or {}) | {
-        "score": f"{100 * score:.2f}% of {best.problems:,} at ({best.depth}, {best.breadth})"
-    }
+    row = evaluation.row(best.depth, best.breadth, "convergence" if best.breadth > 1 else "average")
+    score = f"{100 * row.exact_accuracy:.2f}% of {best.problems:,} at ({best.depth}, {best.breadth})"
+    if row.valid_accuracy is not None:
+        score += f", {100 * row.valid_accuracy:.2f}% valid"
+    pipeline.facts = (pipeline.facts or {}) | {"score": score}
     pipeline.save(folder)

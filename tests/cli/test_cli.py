@@ -3,12 +3,15 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import equilibria as eq
 from equilibria.cli import app, main
+from equilibria.tasks.maze import Maze
 
 TINY = [
     "task.box=[2,2]",
@@ -90,7 +93,98 @@ def test_evaluate_prints_a_table_and_writes_json_and_a_picture(checkpoint, tmp_p
     wanted = {"depth", "breadth", "selection", "source", "exact_accuracy", "ci95", "nfe_mean", "seconds"}
     assert all(wanted <= set(row) for row in scores["rows"])
     assert {(row["depth"], row["breadth"]) for row in scores["rows"]} == {(1, 1), (1, 3), (2, 1), (2, 3)}
+    assert {(row["valid_accuracy"], row["valid_ci95"]) for row in scores["rows"]} == {(None, None)}
+    assert "valid" not in said  # labels are the only right answers
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def maze_run(tmp_path_factory):
+    """A run of a 7x7 maze reasoner, of three steps."""
+    folder = tmp_path_factory.mktemp("maze")
+    small = ["task.size=7", "reasoner.width=16", "reasoner.heads=2", *TINY[5:]]
+    eq.train("eqr-maze-unique", small, out=folder, device="cpu", quiet=True)
+    return folder
+
+
+def test_evaluate_counts_labels_and_any_shortest_path(maze_run, tmp_path, monkeypatch):
+    """Every answer is declared a shortest path, so that both counts are known."""
+    monkeypatch.setattr(Maze, "valid", lambda _, inputs, answers: torch.ones(len(answers)).bool())
+    table, checkpoint = tmp_path / "scores.json", str(maze_run / "last")
+    shown = run("evaluate", checkpoint, "--depth", "2", "--breadth", "1,2", "--json", str(table), "--card")
+    assert "accuracy (%) on 16 problems" in shown
+    assert "exact accuracy" not in shown
+    assert "…" not in shown  # it fits 80 columns
+    assert re.search(r" 2 1 2 label 0\.0 ±\S+ – .* valid 100\.0 ±\S+ –", shown)
+    assert re.search(r" 2 2 4 label 0\.0 ±\S+( 0\.0)+ .* valid 100\.0 ±\S+( 100\.0)+ ", shown)
+    for row in json.loads(table.read_text())["rows"]:
+        assert (row["exact_accuracy"], row["valid_accuracy"], row["valid_ci95"][1]) == (0, 1, 1)
+    card = (maze_run / "last" / "README.md").read_text()
+    assert "| 2 | 2 | 4.0 | label | 0.00% | 0.00% | 0.00% | 0.00% |" in card
+    assert "| 2 | 2 | 4.0 | any valid | 100.00% | 100.00% | 100.00% | 100.00% |" in card
+    assert "100.00% valid" in eq.load(checkpoint).facts["score"]
+
+
+def test_training_logs_valid_answers_besides_labels(maze_run, checkpoint):
+    def logged(folder):
+        lines = (folder / "log.jsonl").read_text().splitlines()
+        return [facts for facts in map(json.loads, lines) if "held_out_exact" in facts]
+
+    assert all(facts["held_out_valid"] >= facts["held_out_exact"] for facts in logged(maze_run))
+    assert logged(maze_run)
+    assert all("held_out_valid" not in facts for facts in logged(Path(checkpoint).parent))
+
+
+@pytest.fixture
+def arc(tmp_path):
+    """An ARC reasoner with random weights, and three puzzles of two tests each to ask."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name in ("one", "two", "three"):
+        pairs = [{"input": [[1, 2], [number, 0]], "output": [[2, number]]} for number in range(3, 6)]
+        (corpus / f"{name}.json").write_text(json.dumps({"train": pairs[:1], "test": pairs[1:]}))
+    small = ["task.puzzles=3", "task.variants=6", "task.canvas=3", "reasoner.width=16", "reasoner.layers=1"]
+    recipe = eq.load_recipe("eqr-mini-arc", [f"task.corpora=[{corpus}]", *small])
+    task = recipe.build_task()
+    folder = tmp_path / "arc"
+    eq.Pipeline(recipe.build_reasoner(task).eval(), task, recipe).save(folder)
+    return str(folder)
+
+
+def test_evaluate_lets_variants_of_arc_puzzles_vote(arc, tmp_path):
+    table, handed = tmp_path / "scores.json", tmp_path / "submission.json"
+    budget = ("--depth", "1,2", "--breadth", "1,2", "--limit", "2", "--variants", "5")
+    shown = run("evaluate", arc, *budget, "--json", str(table), "--submission", str(handed), "--card")
+    assert "exact accuracy (%) on 4 problems" in shown
+    assert "pass@k (%) on 2 puzzles, 4 tests" in shown
+    assert re.search(r" 1 1 20 5 0\.0 ±\S+ .* 2 2 40 10 0\.0 ", shown)
+    assert "…" not in shown
+    votings = json.loads(table.read_text())["votings"]
+    assert [(one["depth"], one["breadth"]) for one in votings] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    for one in votings:
+        assert (one["puzzles"], one["tests"], one["votes"]) == (2, 4, 20 * one["breadth"])
+        assert set(one["pass_at"]) == set(one["whole_at"]) == {"1", "2"}
+    answers = json.loads(handed.read_text())
+    assert {name: len(tests) for name, tests in answers.items()} == {"one": 2, "three": 2}
+    assert all(set(test) == {"attempt_1", "attempt_2"} for tests in answers.values() for test in tests)
+    card = (tmp_path / "arc" / "README.md").read_text()
+    assert "By votes over the variants of 2 puzzles with 4 tests:" in card
+    assert "--limit 2 --vote --variants 5" in card
+
+
+def test_without_a_vote_a_limit_counts_tests_and_nothing_votes(arc, tmp_path):
+    table = tmp_path / "scores.json"
+    shown = run("evaluate", arc, "--depth", "1", "--limit", "3", "--json", str(table))
+    assert "exact accuracy (%) on 3 problems" in shown
+    assert "pass@" not in shown and "--vote asks them" in shown
+    assert "votings" not in json.loads(table.read_text())
+
+
+def test_only_arc_votes_and_not_in_a_job(checkpoint, arc, tmp_path, monkeypatch, capsys):
+    said = complaint(monkeypatch, capsys, "evaluate", checkpoint, "--vote")
+    assert "no vote on the task sudoku" in said
+    said = complaint(monkeypatch, capsys, "evaluate", arc, "--vote", "--job", str(tmp_path / "job"))
+    assert "leave out --job" in said
 
 
 def test_evaluate_can_write_its_scores_into_the_card(tmp_path):

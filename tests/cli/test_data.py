@@ -95,10 +95,19 @@ def test_inspect_says_what_was_understood_and_what_is_wrong(grids):
         "1 row repeats an earlier one",
         "For instance line 1 and line 4",
         "say so with height=3 width=3",
-        f"equilibria train eqr-grid data.source={grids}",
+        f"equilibria train eqr-grid data={grids}",
         "GFLOP",
     ):
         assert part in said, part
+
+
+def test_inspect_suggests_attention_where_shapes_differ(grids):
+    with grids.open("a") as file:
+        file.write('{"input": [0, 1], "target": [1, 0]}\n')
+    said = re.sub(r"\s+", " ", CliRunner().invoke(app, ["data", "inspect", str(grids)]).output)
+    (command,) = re.findall(r"equilibria (train eqr-grid \S+ reasoner.mixing=attention \S+)", said)
+    planned = CliRunner().invoke(app, [*command.split(), "--dry-run"])
+    assert planned.exit_code == 0, planned.output
 
 
 def test_inspect_takes_settings_and_gives_a_command_that_trains(grids):

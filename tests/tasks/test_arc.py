@@ -13,7 +13,6 @@ from equilibria.errors import DataError
 from equilibria.tasks import load_splits, load_task
 from equilibria.tasks.arc.canvas import decode, encode, extents
 from equilibria.tasks.arc.grid import as_grid, format_grid, parse_grid
-from equilibria.tasks.arc.picture import draw_grids
 from equilibria.tasks.arc.puzzle import Pair, Puzzle
 from equilibria.tasks.arc.render import render_grids
 from equilibria.tasks.arc.symmetry import Augmentation, turned
@@ -401,12 +400,6 @@ def test_a_terminal_shows_grids_without_colours():
     assert right.plain.splitlines() == ["input   answer", "1 2     3 "]
     assert render_grids(grid([1]), None, None).plain.splitlines() == ["input   answer", "1       ?"]
     assert render_grids(grid([1]), None, None, answered=False).plain.splitlines() == ["input", "1 "]
-
-
-def test_a_picture_is_drawn(tmp_path):
-    rows = [("first", grid([1, 2]), grid([3]), grid([3])), ("second", grid([0]), None, None)]
-    draw_grids(rows, tmp_path / "grids.png")
-    assert (tmp_path / "grids.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_identifiers_belong_to_problems(folder):

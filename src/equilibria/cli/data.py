@@ -8,6 +8,7 @@ from rich.console import Console
 from yaml import YAMLError, safe_load
 
 import equilibria as eq
+from equilibria.cli.answers import DRAWN, say_drawn
 from equilibria.cli.options import Seed
 from equilibria.cli.survey import show_survey
 from equilibria.errors import EquilibriaError
@@ -30,12 +31,20 @@ def inspect(
         typer.Argument(metavar="KEY=VALUE", help="As in ignore=-1, symmetry=dihedral or height=9 width=9."),
     ] = None,
     cost: Annotated[bool, typer.Option(help="Say what training on it would cost.")] = True,
+    png: Annotated[
+        Path | None, typer.Option(help=f"Draw the first {DRAWN} problems and their answers here.")
+    ] = None,
 ) -> None:
     """Say what a file of grids was understood to hold, and what in it would make training hard."""
     values = _values(settings or [])
+    if png is not None:
+        eq.check_picture(png)
     eq.load_task({"name": "grids"} | values)  # says which key is wrong
     survey = eq.survey(source, values)
-    show_survey(survey, source, settings or [], Console(), cost=cost)
+    console = Console()
+    show_survey(survey, source, settings or [], console, cost=cost)
+    if png is not None:
+        _draw(survey, png, console)
 
 
 @app.command("make")
@@ -62,6 +71,21 @@ def make(
     problems = maker.generate(count, seed=seed, min_rating=min_rating)
     maker.write(problems, out)
     Console().print(f"{len(problems):,} problems in {out}", highlight=False, soft_wrap=True)
+
+
+def _draw(survey: "eq.Survey", png: Path, console: Console) -> None:
+    """The first problems of the first file, with their answers."""
+    file, _, there = survey.files[0]
+    few = survey.task.read(file, limit=DRAWN)
+    assert few.labels is not None
+    drawn = [
+        (f"{number} · {source}", survey.task.panels(given, None, label))
+        for number, (source, given, label) in enumerate(
+            zip(few.sources, few.inputs, few.labels, strict=True), 1
+        )
+    ]
+    eq.draw_panels(drawn, png)
+    say_drawn(console, len(few), there, png)
 
 
 def _values(settings: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 import equilibria as eq
-from equilibria.cli.answers import FEW, as_line, conclude, show_answers
+from equilibria.cli.answers import DRAWN, FEW, as_line, conclude, draw_answers, kept_rules, show_answers
 from equilibria.cli.options import Compile, Device, Seed, With, resolve_device
 from equilibria.cli.progress import meter
 from equilibria.errors import EquilibriaError
@@ -57,6 +57,9 @@ def solve(
         Path | None,
         typer.Option(help="Write the answers here: .csv, .jsonl, .npz or .parquet. Resumes after a kill."),
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help=f"Draw the problems and answers here, at most the first {DRAWN}.")
+    ] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print each answer as a line of JSON when it is certain.")
     ] = False,
@@ -71,6 +74,8 @@ def solve(
 ) -> None:
     """Solve problems. Ctrl-C gives the best answers so far. Exits with 1 if one breaks its task's rules."""
     console = Console()
+    if png is not None:
+        eq.check_picture(png)
     path = Path(problem) if problem != "-" and _is_file(problem) else None
     text = sys.stdin.read() if problem == "-" else problem
     pipeline = _load(reasoner, path, text, device, change or []).compute_in(dtype)
@@ -96,7 +101,7 @@ def solve(
         _announce(console, pipeline, budget, len(scan.problems))
     _report_rejected(scan, out)
     if out is not None and not limited and len(scan.problems) > FEW:
-        _solve_file(console, pipeline, scan, out, seed, verify, how)
+        _solve_file(console, pipeline, scan, out, path, png, seed, verify, how)
         return
     if out is not None:
         eq.check_output(out)
@@ -117,8 +122,11 @@ def solve(
         console.print(f"{len(answers):,} answers in {out}", highlight=False, soft_wrap=True)
     if not stream and (out is None or len(answers) <= FEW):
         show_answers(console, pipeline, scan.problems, answers, confidence is not None)
+    if png is not None:
+        told = Console(stderr=True) if stream else console
+        draw_answers(told, pipeline, scan, answers, confidence is not None, path, png)
     if not stream:
-        conclude(console, answers, confidence is not None)
+        conclude(console, answers, confidence is not None, pipeline.task.rules)
 
 
 def _load(
@@ -166,6 +174,8 @@ def _solve_file(
     pipeline: "eq.Pipeline",
     scan: "eq.Scan",
     out: Path,
+    path: Path | None,
+    png: Path | None,
     seed: int,
     verify: bool,
     how: dict[str, Any],
@@ -186,13 +196,17 @@ def _solve_file(
         return
     told = asdict(summary)
     console.print(
-        "{answers:,} of {rows:,} rows answered in {out}: {settled:,} settled, {valid:,} keep all rules, "
-        "{nfe:,} NFE".format(**told),
+        "{answers:,} of {rows:,} rows answered in {out}: {settled:,} settled, {valid:,} {kept}, "
+        "{nfe:,} NFE".format(**told, kept=kept_rules(pipeline.task.rules)),
         highlight=False,
         soft_wrap=True,
     )
     if summary.rejected is not None:
         console.print(f"{len(scan.rejected):,} rows are no problems: {summary.rejected}", highlight=False)
+    if png is not None:
+        # Solved once more, which gives the very same answers: `summary` has none of them.
+        few = pipeline.solve(scan.problems[:DRAWN], seed=seed, verify=verify, **how)
+        draw_answers(console, pipeline, scan, few, how["confidence"] is not None, path, png)
     if broken := summary.answers - summary.valid:
         console.print(f"[bold]{broken:,} broken[/]: valid is false there. More depth or breadth may help.")
         raise typer.Exit(1)

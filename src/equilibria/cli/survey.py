@@ -12,6 +12,8 @@ import equilibria as eq
 from equilibria.cli.train import plan_table
 
 RECIPE = "eqr-grid"
+SMALL = 256  # tokens up to which a token MLP suits a board that is always filled
+ATTENTION = ["reasoner.mixing=attention", "reasoner.positions=rope2d"]
 SHOWN = 16  # symbols, and shapes, that are listed one by one
 LARGE = 4096  # tokens beyond which attention over all of them is no longer for a CPU
 MEMORY = 4e9  # bytes that a run on a small machine may take
@@ -34,10 +36,11 @@ def show_survey(
     for title, text in findings:
         console.print(f"[yellow]•[/] [bold]{escape(title)}[/]", highlight=False)
         console.print(Padding(text, (0, 0, 0, 2)), highlight=False, markup=False)
-    overrides = [f"data.source={source}", *(f"task.{one}" for one in settings)]
+    mixing = [] if len(survey.shapes) == 1 and survey.task.tokens <= SMALL else ATTENTION
+    overrides = [f"data={source}", *(f"task.{one}" for one in settings), *mixing]
     plan = None
     if cost and survey.task.tokens <= LARGE:
-        plan, batch = _plan(survey, source)
+        plan, batch = _plan(survey, source, mixing)
         overrides += batch
     console.print("\n[bold]a recipe for it[/]")
     command = f"  equilibria train {RECIPE} {shlex.join(overrides)}"
@@ -46,20 +49,21 @@ def show_survey(
         console.print(plan_table(plan))
 
 
-def _plan(survey: "eq.Survey", source: str) -> tuple["eq.Plan", list[str]]:
-    """What the recipe costs on this data, with a batch that a small machine can hold; overrides for that."""
+def _plan(survey: "eq.Survey", source: str, mixing: list[str]) -> tuple["eq.Plan", list[str]]:
+    """What the recipe costs on this data, with tokens mixed so, and a batch that a small machine can hold;
+    overrides for that."""
     recipe = eq.load_recipe(RECIPE)
     task = {"name": survey.task.name} | survey.task.config.model_dump(mode="json")
     data = recipe.data.model_copy(update={"source": source})
     recipe = recipe.model_copy(update={"task": task, "data": data})
-    plan = eq.plan(recipe)
+    plan = eq.plan(recipe, mixing)
     batch = recipe.training.batch
     while batch > 8 and plan.cost.memory * batch / recipe.training.batch > MEMORY:
         batch //= 2
     if batch == recipe.training.batch:
         return plan, []
     fewer = [f"training.batch={batch}"]
-    return eq.plan(recipe, fewer), fewer
+    return eq.plan(recipe, [*mixing, *fewer]), fewer
 
 
 def _facts(survey: "eq.Survey") -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """Accuracy against compute: one pool of restarts, looked at under every budget within it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,17 +13,19 @@ from torch import Tensor
 from equilibria.diagnostics.metrics import (
     auroc,
     averaged,
+    chosen,
     exactly_right,
     interval,
     pass_at,
     path_independence,
 )
+from equilibria.diagnostics.validity import valid_answers
 from equilibria.dynamics.halting import FixedDepth, Halting
 from equilibria.errors import DataError
 from equilibria.inference.engine import Engine, Watch
 from equilibria.inference.pool import Pool
 from equilibria.inference.selection import SELECTIONS
-from equilibria.tasks.interface import Problems
+from equilibria.tasks.interface import Problems, Task
 
 AVERAGE, PASS = "average", "pass"
 
@@ -38,8 +41,11 @@ class Row:
         source: where the problems come from; "all" for the whole.
         rating: a bucket of difficulty ratings; "all" for the whole.
         problems: how many problems that is.
-        exact_accuracy: share of problems exactly right.
+        exact_accuracy: share of problems exactly right: the answer is the label.
         ci95: its 95% interval (Wilson, over problems).
+        valid_accuracy: share of problems whose answer keeps the rules, be it the label or not ("any-optimal"
+            of mazes); None where the label is the one right answer.
+        valid_ci95: its 95% interval.
         nfe_mean: iterations per problem, over its restarts.
         seconds: of the pass over all problems to this depth, times the share of restarts used.
     """
@@ -52,6 +58,8 @@ class Row:
     problems: int
     exact_accuracy: float
     ci95: tuple[float, float]
+    valid_accuracy: float | None
+    valid_ci95: tuple[float, float] | None
     nfe_mean: float
     seconds: float
 
@@ -62,8 +70,8 @@ class Evaluation:
 
     Attributes:
         rows: see `Row`.
-        path_independence: by depth, Δ_PI over all restarts (EqR Eq. 22).
-        auroc: by depth, how well a low residual tells right restarts from wrong ones.
+        path_independence: by depth, Δ_PI over all restarts (EqR Eq. 22), of exact answers.
+        auroc: by depth, how well a low residual tells exactly right restarts from the others.
         residual: by depth, the mean residual over all restarts.
         context: what was evaluated: recipe, data hash, code version, seed.
     """
@@ -89,6 +97,7 @@ def evaluate(
     *,
     depths: tuple[int, ...],
     breadths: tuple[int, ...],
+    task: Task | None = None,
     halting: Halting = FixedDepth(),
     seed: int = 0,
     watch: Watch | None = None,
@@ -103,6 +112,7 @@ def evaluate(
         problems: labelled problems.
         depths: the depths to report.
         breadths: the breadths to report.
+        task: checks the answers where labels are not the only right ones; None: only labels count.
         halting: ends trajectories early, or does not.
         seed: of all draws.
         watch: told of the progress.
@@ -126,7 +136,12 @@ def evaluate(
     )
     seconds = time.perf_counter() - started
     tries = {
-        depth: Tries(pool, correct(pool, problems.labels)) for depth, pool in zip(depths, pools, strict=True)
+        depth: Tries(
+            pool,
+            correct(pool, problems.labels),
+            None if task is None else valid_answers(task, problems.inputs, pool.answers),
+        )
+        for depth, pool in zip(depths, pools, strict=True)
     }
     return tabulate(
         tries, problems, breadths, seconds, (context or {}) | described(engine, problems, halting, seed)
@@ -140,10 +155,12 @@ class Tries:
     Attributes:
         pool: their ends. Of an answer nothing is asked but which others equal it, so a hash of it will do.
         right: `[problems, restarts]` bool: exactly right.
+        valid: `[problems, restarts]` bool: right by the rules of the task; None where that is the same.
     """
 
     pool: Pool
     right: Tensor
+    valid: Tensor | None = None
 
 
 def tabulate(
@@ -160,12 +177,12 @@ def tabulate(
     for depth, tried in tries.items():
         for breadth in breadths:
             few, right = tried.pool.restarts(breadth), tried.right[:, :breadth]
+            valid = None if tried.valid is None else tried.valid[:, :breadth]
             nfe = few.evaluations.sum(dim=1).double()
             took = seconds * nfe.sum().item() / work
-            for selection, score in _scores(few, right):
+            for selection, scored in _selections(few):
+                exact, kept = scored(right), None if valid is None else scored(valid)
                 for source, rating, mask in groups:
-                    count = int(mask.sum())
-                    share = score[mask].mean().item()
                     rows.append(
                         Row(
                             depth,
@@ -173,9 +190,9 @@ def tabulate(
                             selection,
                             source,
                             rating,
-                            count,
-                            share,
-                            interval(share, count),
+                            int(mask.sum()),
+                            *_share(exact[mask]),
+                            *((None, None) if kept is None else _share(kept[mask])),
                             nfe[mask].mean().item(),
                             took,
                         )
@@ -208,18 +225,29 @@ def correct(pool: Pool, labels: Tensor) -> Tensor:
     return exactly_right(pool.answers, labels[:, None, :])
 
 
-def _scores(pool: Pool, right: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Every way to turn restarts into a score in [0, 1] per problem."""
-    yield AVERAGE, averaged(right)
-    if right.shape[1] == 1:
+Score = Callable[[Tensor], Tensor]
+"""Which restarts are right, bool `[problems, restarts]` → a score in [0, 1] per problem `[problems]`."""
+
+
+def _selections(pool: Pool) -> Iterator[tuple[str, Score]]:
+    """Every way to score problems by their restarts."""
+    yield AVERAGE, averaged
+    breadth = pool.residual.shape[1]
+    if breadth == 1:
         return
-    yield PASS, pass_at(right, right.shape[1])
+    yield PASS, partial(pass_at, k=breadth)
     for name, select in SELECTIONS.items():
         if name == "halting" and pool.halt_logit.isnan().any():
             continue
         if name == "logit-convergence" and pool.logit_change.isnan().any():
             continue  # needs two iterations
-        yield name, right.gather(1, select(pool)[:, None]).squeeze(1).double()
+        yield name, partial(chosen, which=select(pool))
+
+
+def _share(scores: Tensor) -> tuple[float, tuple[float, float]]:
+    """The mean score of problems, and its 95% interval."""
+    share = scores.mean().item()
+    return share, interval(share, len(scores))
 
 
 def _groups(problems: Problems) -> Iterator[tuple[str, str, Tensor]]:

@@ -30,6 +30,11 @@ def pass_at(correct: Tensor, k: int) -> Tensor:
     return 1.0 - torch.tensor(missed, dtype=torch.float64)
 
 
+def chosen(correct: Tensor, which: Tensor) -> Tensor:
+    """Whether the restart `which [problems]` of each problem is right, as 0 or 1: → `[problems]`."""
+    return correct.gather(1, which[:, None]).squeeze(1).double()
+
+
 def most_converged(correct: Tensor, score: Tensor, k: int) -> Tensor:
     """Whether the k restarts of least score are right, best first: → `[problems, k]`."""
     return correct.gather(1, score.argsort(dim=1, stable=True)[:, :k])

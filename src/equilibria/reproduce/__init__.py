@@ -1,7 +1,16 @@
 """The papers' tables and figures, made again: one module each, found here by name."""
 
 from equilibria.errors import EquilibriaError
-from equilibria.reproduce import act, construction_path, costs, signal_propagation, state_tracking
+from equilibria.reproduce import (
+    act,
+    ambiguity,
+    construction_path,
+    costs,
+    maze,
+    mini_arc,
+    signal_propagation,
+    state_tracking,
+)
 from equilibria.reproduce.reproduction import Findings, Reproduction, Sheet, nearest
 
 __all__ = ["Findings", "Reproduction", "Sheet", "reproduction", "reproductions"]
@@ -9,7 +18,7 @@ __all__ = ["Findings", "Reproduction", "Sheet", "reproduction", "reproductions"]
 
 def reproductions() -> tuple[Reproduction, ...]:
     """All that can be made."""
-    modules = (construction_path, costs, act, state_tracking, signal_propagation)
+    modules = (construction_path, costs, act, maze, ambiguity, mini_arc, state_tracking, signal_propagation)
     return tuple(module.REPRODUCTION for module in modules)
 
 

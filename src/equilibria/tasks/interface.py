@@ -11,6 +11,8 @@ from torch import Tensor
 
 from equilibria.errors import DataError
 from equilibria.tables import Chunk, Format, existing_file, write_columns
+from equilibria.tasks.picture import Panel, board_panels
+from equilibria.tasks.picture.board import symbols_of
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.reading import Scan, read_problems, scan_problems
 from equilibria.tasks.table import Rows, read_chunks
@@ -27,6 +29,7 @@ class Task(ABC):
     name: ClassVar[str]
     noun: ClassVar[str] = "problem"  # what a person calls one
     rules: ClassVar[bool] = True  # whether `valid` can tell right answers from wrong ones
+    ambiguous: ClassVar[bool] = False  # whether a problem may have right answers besides its label
     draws: int = 0  # uniforms that `augment` and `vary` take per problem
 
     def __init__(self, config: Config | None = None):
@@ -222,3 +225,18 @@ class Task(ABC):
     @abstractmethod
     def render(self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None) -> Text:
         """One problem [tokens] for a terminal, with its answer, and marks where that is wrong."""
+
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        """One problem [tokens] for a picture, with its answer and the right one where there are any.
+
+        Any board of tokens can be shown: each as `format` writes it, or as its number where that does not
+        tell. A task with a look of its own says so here (`tasks.picture`).
+        """
+        broken = None
+        if self.rules and answers is not None:
+            broken = self.violations(inputs[None], answers[None])[0]
+        answer, label = (None if tokens is None else tokens.tolist() for tokens in (answers, labels))
+        symbol = symbols_of(self.format, self.tokens)
+        return board_panels(self.board, symbol, inputs.tolist(), answer, label, broken)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +64,22 @@ class Problems:
         if self.identifiers is not None:
             digest.update(self.identifiers.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+    def contradicted(self) -> tuple[int, int]:
+        """How many inputs have several different labels, and how many inputs there are, each counted once.
+
+        The same input under another identity is another one.
+        """
+        rows = self.inputs.numpy()
+        if self.identifiers is not None:
+            rows = np.concatenate([rows, self.identifiers.numpy()[:, None].view(np.uint8)], 1)
+        whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))[:, 0]
+        _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+        if self.labels is None:
+            return 0, len(first)
+        labels = self.labels.numpy()
+        differs = (labels != labels[first[which]]).any(1)
+        return len(np.unique(which[differs])), len(first)
 
     @staticmethod
     def concatenate(parts: "Sequence[Problems]") -> "Problems":

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from equilibria.errors import DataError
 from equilibria.tables import Chunk, Format, shortened
+from equilibria.tables.lines import lines, opened
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import RowError, placed, problem_format, rows_of
 
@@ -208,7 +209,8 @@ def _raise_first(faults: dict[int, str]) -> None:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig", errors="replace")
+    with opened(path) as file:
+        return "".join(lines(path, file))
 
 
 def _empty(task: "Task", path: Path, format: Format) -> DataError:

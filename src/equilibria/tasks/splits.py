@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from equilibria.errors import DataError
-from equilibria.tables import SUFFIXES, table_format
+from equilibria.tables import SUFFIXES, existing_file, table_format
 from equilibria.tasks.interface import Task
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import hub_file
@@ -44,9 +44,9 @@ def load_splits(
     chooses), a folder with train.csv and test.csv (or tables of other formats), a Hub dataset `owner/name`
     with train.csv and test.csv, or a file of one, hf://datasets/owner/name/FILE. Only the first `limit`
     problems are trained on. A task may know sources of its own (`Task.own_splits`).
-    `held_out` names a file to hold out instead. Of what is read, only the problems whose source is among
-    `only` are kept, where it names any; `limit` and `held_out_count` are then counted among these.
-    Raises DataError.
+    `held_out` names a file, here or on the Hub, to hold out instead. Of what is read, only the problems whose
+    source is among `only` are kept, where it names any; `limit` and `held_out_count` are then counted among
+    these. Raises DataError.
     """
     for name, value in {"limit": limit, "held_out_count": held_out_count, "count": count}.items():
         if value is not None and value < 1:
@@ -57,10 +57,11 @@ def load_splits(
         train, held = _only(train, only, origin)[:limit], _only(held, only, origin)[:held_out_count]
         held_origin = origin
         if held_out is not None:
-            held, held_origin = _read(task, held_out, held_out_count, only), str(held_out)
+            held = _read(task, _file(held_out) or held_out, held_out_count, only)
+            held_origin = str(held_out)
     elif held_out is not None:
         train, origin = _train(task, source, limit, only, count, seed)
-        held = _read(task, held_out, held_out_count, only)
+        held = _read(task, _file(held_out) or held_out, held_out_count, only)
         held_origin = str(held_out)
     elif str(source) == "generated":
         splits = task.generate_splits({"train": count, "held_out": held_out_count}, seed=seed)
@@ -116,12 +117,15 @@ def _only(problems: Problems, only: tuple[str, ...], origin: str) -> Problems:
     return problems[torch.tensor([source in only for source in problems.sources])]
 
 
-def source_files(source: str | Path) -> list[Path]:
-    """The files that `source` stands for in `load_splits`: one, or those to train on and to hold out.
+def source_files(source: str | Path, held_out: str | Path | None = None) -> list[Path]:
+    """The files that `source` and `held_out` stand for in `load_splits`: one, or one to train on and one to
+    hold out.
 
     Raises DataError where there are none.
     """
     file = _file(source)
+    if held_out is not None:
+        return [file or _table(source, "train"), _file(held_out) or existing_file(held_out)]
     return [_table(source, "train"), _table(source, "test")] if file is None else [file]
 
 
@@ -129,7 +133,10 @@ def _file(source: str | Path) -> Path | None:
     """The file that `source` names, here or on the Hub; None where it names none."""
     if hub := HUB_FILE.fullmatch(str(source)):
         return hub_file(hub[1], hub[2])
-    return Path(source) if Path(source).is_file() else None
+    path = Path(source)
+    if path.is_dir() or not (path.is_symlink() or path.exists()):
+        return None
+    return existing_file(path)
 
 
 def _table(source: str | Path, stem: str) -> Path:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from equilibria.errors import DataError
 from equilibria.tables import CHUNK, Chunk, Format, read_columns, shortened, table_format
 
+HEADER = 4096  # characters of a line that may name columns
 COLUMNS = ("source", "question", "answer", "rating")
 
 Spell = Callable[[list[int]], str | None]
@@ -62,7 +63,7 @@ def problem_format(path: Path) -> Format | None:
         return found
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
-            first = next(csv.reader([file.readline()]), [])
+            first = next(csv.reader([file.readline(HEADER)]), [])
         except csv.Error:  # a line that is longer than any header
             first = []
     return "csv" if "question" in [name.strip().lower() for name in first] else None
@@ -95,7 +96,7 @@ def _head(chunk: Chunk, limit: int) -> Chunk:
 
 def _check_columns(path: Path, format: Format, chunk: Chunk, labelled: bool) -> None:
     where = f"{path}, line 1" if format == "csv" else str(path)
-    names = ", ".join(chunk.names)
+    names = shortened(", ".join(chunk.names))
     if "question" not in chunk.names:
         if chunk.broken and not len(chunk):
             first = chunk.broken[0]
@@ -185,7 +186,7 @@ def _ratings(values: list[Any]) -> NDArray[np.float32]:
             if value is not None:
                 ratings[row] = float(value)
         except (ValueError, TypeError, OverflowError):
-            raise RowError(row, f"rating {value!r} is not a number") from None
+            raise RowError(row, f"rating {shortened(repr(value))} is not a number") from None
     return ratings
 
 
@@ -199,5 +200,6 @@ def hub_file(dataset: str, filename: str) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{dataset} is no file or folder here, and {filename} of the Hub dataset {dataset} could not be "
-            f"fetched ({reason}); give the path of a local file, or of a folder with train.csv and test.csv"
+            f"fetched ({reason}); give the path of a local file, or of a folder with train.csv and test.csv; a "
+            "file of a Hub dataset is named hf://datasets/owner/name/FILE"
         ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from equilibria.diagnostics.validity import valid_answers
 from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.errors import TrainingError
 from equilibria.inference.engine import Engine
@@ -87,6 +88,7 @@ class Training:
         share = launch.share(config.batch, config.accumulate)
         reasoner.to(launch.device).compute_in(launch.dtype(config.precision))
         self.reasoner, self.held_out, self.config = reasoner, splits.held_out, config
+        self.task = task
         self.run, self.launch = run, launch
         self.weights = reasoner.dense_parameters()
         self.optimizers = build_optimizers(reasoner, config.optimizer)
@@ -194,7 +196,8 @@ class Training:
     def evaluate(self) -> dict[str, float]:
         """Accuracy of the averaged weights on held-out problems, at the trained depth and breadth 1.
 
-        Where it is the best so far, the weights are kept as the run's best checkpoint.
+        Where it is the best so far, the weights are kept as the run's best checkpoint. Where a label is not
+        the only right answer, the share of answers that keep the rules is said as well.
         """
         # A trial run of a few steps is not worth an evaluation that takes a thousand times as long.
         trained_on = self.progress.step * self.config.batch
@@ -210,12 +213,14 @@ class Training:
             right = (pool.answers[:, 0] == problems.labels) & asked
             accuracy = (right | ~asked).all(dim=1).double().mean().item()
             tokens = float((right.sum(dim=1) / asked.sum(dim=1).clamp(min=1)).sum())
+            valid = valid_answers(self.task, problems.inputs, pool.answers)
             if self.progress.best is None or accuracy > self.progress.best:
                 self.progress.best, self.progress.best_step = accuracy, self.progress.step
                 if self.launch.is_main:
                     self.run.save_model("best", self.progress)
         self.reasoner.train()
-        return {"held_out_exact": accuracy, "held_out_tokens": tokens / len(problems)}
+        facts = {"held_out_exact": accuracy, "held_out_tokens": tokens / len(problems)}
+        return facts if valid is None else facts | {"held_out_valid": valid.double().mean().item()}
 
     def save(self) -> None:
         """The whole state first, then the averaged weights as a checkpoint anyone can load."""

@@ -1,15 +1,19 @@
 """Puzzles out of JSON: a file a puzzle (ARC, Mini-ARC), or challenges with their solutions (Kaggle)."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equilibria.errors import DataError
+from equilibria.tables import existing_file
+from equilibria.tables.json_text import NotJsonError, parse_json
 from equilibria.tasks.arc.grid import LARGEST, Grid, GridError, as_grid
 from equilibria.tasks.arc.puzzle import Pair, Puzzle
 
 CHALLENGES, SOLUTIONS = "challenges.json", "solutions.json"
+LARGE = (
+    8 * 2**20
+)  # bytes of a file; all of ConceptARC has a tenth, and lists in memory take twenty times more
 
 
 def read_folder(folder: Path, largest: int = LARGEST) -> list[Puzzle]:
@@ -102,9 +106,19 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
+    where = f"{path}, task {path.stem}"
+    size = existing_file(path).stat().st_size
+    if size > LARGE:
+        raise DataError(f"{where}: the file has {size:,} bytes, and {LARGE:,} are the most; split it")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}, task {path.stem}: this is not JSON ({error})") from None
-    except RecursionError:
-        raise DataError(f"{path}, task {path.stem}: lists are nested too deep") from None
+        return parse_json(path.read_text(encoding="utf-8-sig"), "mend it there")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: this is not JSON in UTF-8 (byte {error.start:,} is no text); save it so"
+        ) from None
+    except NotJsonError as error:
+        raise DataError(f"{where}: this {error}") from None
+    except OSError as error:
+        raise DataError(
+            f"{where}: it cannot be read ({error.strerror}); are its permissions right?"
+        ) from None

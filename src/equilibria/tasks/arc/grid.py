@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equilibria.tables import shortened
+
 Grid = NDArray[np.uint8]
 """Colours, uint8 `[height, width]`."""
 
@@ -33,7 +35,8 @@ def as_grid(value: Any, largest: int = LARGEST) -> Grid:
         for place, colour in enumerate(row, 1):
             # JSON's true is an int to Python
             if type(colour) is not int or not 0 <= colour < COLOURS:
-                raise GridError(f"row {number}, column {place}: {colour!r} is no colour; colours are 0 to 9")
+                shown = shortened(repr(colour))
+                raise GridError(f"row {number}, column {place}: {shown} is no colour; colours are 0 to 9")
     return np.array(rows, dtype=np.uint8)
 
 

@@ -114,15 +114,18 @@ class Identities:
             self._tables[device] = self.variants.to(device)
         return self._tables[device]
 
+    def count(self, identifier: int, most: int | None = None) -> int:
+        """How many variants a puzzle has, itself among them, or `most` of them."""
+        count = int(self.variants.counts[(identifier - 1) // self.stride])
+        return count if most is None else min(count, most)
+
     def views(self, inputs: Tensor, identifier: int, most: int | None = None) -> tuple[Tensor, Tensor]:
         """A test input `[canvas²]` under every variant of its puzzle, itself first, at most `most` of them.
 
         Returns:
             Canvases uint8 `[views, canvas²]`, in the corner, and their identities int64 `[views]`.
         """
-        number = (identifier - 1) // self.stride
-        count = int(self.variants.counts[number])
-        count = count if most is None else min(count, most)
+        number, count = (identifier - 1) // self.stride, self.count(identifier, most)
         turns, colours = self.variants.turns[number, :count], self.variants.colours[number, :count]
         corner = torch.zeros(count, 2, dtype=torch.int64)
         seen = transformed(inputs.expand(count, -1), self.canvas, turns, colours, corner)

@@ -1,44 +1,41 @@
-"""Grids as a picture: input, prediction and target in ARC's colours."""
+"""ARC's grids for a picture: in its colours, and with their digits, which grey shows as well."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import numpy as np
 
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-
-from equilibria.files import write_atomically
 from equilibria.tasks.arc.grid import Grid
-from equilibria.tasks.arc.render import PALETTE
+from equilibria.tasks.arc.render import INK, PALETTE, wrong_cells
+from equilibria.tasks.picture import ANSWER, PROBLEM, RIGHT, Cell, Panel, remark
 
-COLUMNS = ("input", "prediction", "target")
-INCHES = 2.2  # of a grid
+FAINT = "#777777"  # of the background's zeros, of which there are many
 
 
-def draw_grids(rows: Sequence[tuple[str, Grid, Grid | None, Grid | None]], path: Path) -> None:
-    """One row a problem: its name, then input, prediction and target (None: left empty), as PNG.
+def arc_panels(
+    given: Grid | None, answer: Grid | None, target: Grid | None, *, answered: bool, targeted: bool
+) -> list[Panel]:
+    """Input, answer and target as far as there are any; marks as in a terminal.
 
-    A prediction that equals its target has a green frame, another one a red one.
+    `answered`, `targeted`: whether there is an answer, and a target; None is one that is no grid.
     """
-    figure = Figure(figsize=(INCHES * len(COLUMNS), (INCHES + 0.3) * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), len(COLUMNS), squeeze=False)
-    for line, (name, *grids) in zip(axes, rows, strict=True):
-        right = grids[1] is not None and grids[2] is not None and grids[1].tolist() == grids[2].tolist()
-        for place, (title, grid) in enumerate(zip(COLUMNS, grids, strict=True)):
-            cell = line[place]
-            cell.set_xticks([])
-            cell.set_yticks([])
-            cell.set_title(f"{name}\n{title}" if place == 0 else title, fontsize=8)
-            if grid is None:
-                cell.axis("off")
-                continue
-            height, width = grid.shape
-            cell.pcolormesh(
-                grid, cmap=ListedColormap(PALETTE), vmin=-0.5, vmax=9.5, edgecolors="#555555", linewidth=0.4
-            )
-            cell.set_aspect("equal")
-            cell.set_xlim(0, width)
-            cell.set_ylim(height, 0)
-            if title == "prediction" and grids[2] is not None:
-                for side in cell.spines.values():
-                    side.set(color="tab:green" if right else "tab:red", linewidth=2.5)
-    write_atomically(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    panels = [_panel(PROBLEM, given, None)]
+    if answered:
+        panels.append(_panel(ANSWER, answer, target))
+    if targeted:
+        panels.append(_panel(RIGHT, target, None))
+    return panels
+
+
+def _panel(title: str, grid: Grid | None, target: Grid | None) -> Panel:
+    if grid is None:
+        return Panel(title, ((Cell("?"),),), note="no grid: no colour in its corner")
+    wrong = np.zeros(grid.shape, dtype=bool) if target is None else wrong_cells(grid, target)
+    rows = tuple(
+        tuple(
+            Cell(str(colour), fill=PALETTE[colour], ink=INK[colour] if colour else FAINT, wrong=bad)
+            for colour, bad in zip(colours, bads, strict=True)
+        )
+        for colours, bads in zip(grid.tolist(), wrong.tolist(), strict=True)
+    )
+    if target is not None and grid.shape != target.shape:
+        tall, wide = target.shape
+        return Panel(title, rows, note=f"{len(grid)}×{len(grid[0])} and not {tall}×{wide}")
+    return Panel(title, rows, note=remark(rows, None, known=target is not None))

@@ -32,7 +32,8 @@ def render_grids(
     """
     columns = [("input", _lines(given, None))]
     if answered:
-        columns.append(("answer", _lines(answer, _wrong(answer, target))))
+        wrong = None if answer is None or target is None else wrong_cells(answer, target)
+        columns.append(("answer", _lines(answer, wrong)))
     if target is not None and not (answered and answer is not None and np.array_equal(answer, target)):
         columns.append(("target", _lines(target, None)))
     text = Text()
@@ -62,10 +63,8 @@ def _lines(grid: Grid | None, wrong: np.ndarray | None) -> list[Text]:
     return lines
 
 
-def _wrong(answer: Grid | None, target: Grid | None) -> np.ndarray | None:
-    """Cells of the answer that are not the target's, those beyond its size included."""
-    if answer is None or target is None:
-        return None
+def wrong_cells(answer: Grid, target: Grid) -> np.ndarray:
+    """Cells of the answer that are not the target's, those beyond its size included: bool, as `answer`."""
     wrong = np.ones(answer.shape, dtype=bool)
     height, width = np.minimum(answer.shape, target.shape)
     wrong[:height, :width] = answer[:height, :width] != target[:height, :width]

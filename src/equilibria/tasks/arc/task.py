@@ -17,10 +17,12 @@ from equilibria.tasks.arc.corpus import read_corpora, read_puzzles, refuse_overl
 from equilibria.tasks.arc.grid import LARGEST, format_grid
 from equilibria.tasks.arc.identity import Identities
 from equilibria.tasks.arc.package import VERSIONS
+from equilibria.tasks.arc.picture import arc_panels
 from equilibria.tasks.arc.puzzle import Pair, Puzzle
 from equilibria.tasks.arc.render import render_grids
 from equilibria.tasks.arc.text import decode_rows, parse_lines, parse_problems
 from equilibria.tasks.interface import Task
+from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.reading import Scan
 from equilibria.tasks.table import Rows, problem_format
@@ -221,6 +223,16 @@ class Arc(Task):
         ]
         (given,) = decode(inputs[None], self.canvas)
         return render_grids(given, shown[0], shown[1], answered=answers is not None)
+
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        """The grids side by side, in ARC's colours."""
+        given, answer, target = (
+            None if tokens is None else decode(tokens[None], self.canvas)[0]
+            for tokens in (inputs, answers, labels)
+        )
+        return arc_panels(given, answer, target, answered=answers is not None, targeted=labels is not None)
 
 
 def _tests(puzzles: Sequence[Puzzle], origin: str, labelled: bool) -> list[tuple[Puzzle, Pair]]:

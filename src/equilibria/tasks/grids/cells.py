@@ -128,7 +128,9 @@ def _clean(text: str) -> str:
         raise CellError("it has bytes that are not UTF-8: save the file as UTF-8")
     if len(text) > MOST_CELLS * (LONGEST + 1):
         raise CellError(f"it has {len(text):,} characters, more than a grid of {MOST_CELLS:,} cells")
-    return text.replace("\r\n", "\n").strip("\n").lstrip(LISTED)
+    if any(mark in text for mark in (LISTED, SPACE, UNSCORED)):
+        raise CellError("it has control characters; use printable characters")
+    return text.replace("\r\n", "\n").strip("\n")
 
 
 def _shown(value: Any) -> str:

@@ -20,9 +20,11 @@ from equilibria.tasks.grids.cells import CellError, check_symbol, place_of, unma
 from equilibria.tasks.grids.files import grid_chunks
 from equilibria.tasks.grids.fit import fit
 from equilibria.tasks.grids.notation import MARK, MOST, Notation
+from equilibria.tasks.grids.picture import grid_panels
 from equilibria.tasks.grids.render import render_grid
 from equilibria.tasks.grids.symmetry import Kind, Symmetries
 from equilibria.tasks.interface import Task
+from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.reading import Scan
 from equilibria.tasks.splits import source_files
@@ -123,8 +125,9 @@ class Grids(Task):
                 "grids are yours to bring: name a file, a folder or a Hub data set with data.source=…, "
                 'such as JSON lines of {"input": [[0, 1], [1, 0]], "target": [[1, 1], [1, 1]]}'
             )
-        paths = source_files(source) + ([] if held_out is None else [Path(held_out)])
-        symbols, (height, width) = fit(paths, self.config.ignore, self.config.symbols)
+        symbols, (height, width) = fit(
+            source_files(source, held_out), self.config.ignore, self.config.symbols
+        )
         known = {name: value for name, value in self.config.model_dump().items() if value is not None}
         try:
             return type(self)(
@@ -232,7 +235,11 @@ class Grids(Task):
         Problems that are equivalent under the task's symmetries fall on the same side. Where the hash picks
         none, the input with the least is held out.
         """
-        return torch.from_numpy(chosen(self.hashes(self.symmetries.canonical(problems.inputs))))
+        return torch.from_numpy(chosen(self.hashes(self.canonical(problems.inputs))))
+
+    def canonical(self, inputs: Tensor) -> Tensor:
+        """One representative of each problem [count, tokens]: the same for those that `augment` makes of it."""
+        return self.symmetries.canonical(inputs)
 
     def hashes(self, grids: Tensor) -> NDArray[np.uint64]:
         """64 bits of each grid [count, tokens], by its symbols: neither vocabulary nor padding enter."""
@@ -241,6 +248,17 @@ class Grids(Task):
             for grid in grids.numpy()
         )
         return np.frombuffer(b"".join(digests), "<u8")
+
+    def overlap(self, train: Problems, held_out: Problems) -> str:
+        """How many held-out grids have a new target, and how many are new under the task's symmetries."""
+        assert train.labels is not None
+        assert held_out.labels is not None
+        new = _new(train.labels, held_out.labels)
+        words = f"{new:,} of {len(held_out):,} held-out grids have a target no training grid has"
+        if not self.draws:
+            return words
+        new = _new(*(self.canonical(part.inputs) for part in (train, held_out)))
+        return f"{words}; {new:,} are inequivalent to every training grid under the task's symmetries"
 
     def augment(self, inputs: Tensor, labels: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Equivalent problems, by the symmetries that the config names."""
@@ -267,7 +285,19 @@ class Grids(Task):
         answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
         return render_grid(self.notation, inputs.cpu().numpy(), answer, label)
 
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
+        return grid_panels(self.notation, inputs.cpu().numpy(), answer, label)
+
 
 def chosen(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which inputs, by their hashes, are held out: a tenth of all there could be, and the least at least."""
     return (hashes < HELD_OUT * 2.0**64) | (hashes == hashes.min())
+
+
+def _new(known: Tensor, grids: Tensor) -> int:
+    """How many of `grids` [count, tokens] are none of those that are `known`."""
+    rows = {row.tobytes() for row in known.numpy()}
+    return sum(row.tobytes() not in rows for row in grids.numpy())

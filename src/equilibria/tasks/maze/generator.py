@@ -1,6 +1,8 @@
-"""New mazes with a path of a wanted length, as the Maze-Unique data of EqR are made, draw by draw.
+"""New mazes whose shortest path has a wanted length.
 
 Perfect mazes are spanning trees: any two cells have one way between them. Random ones have walls anywhere.
+A length is drawn first, and mazes are tried until one has it: draw by draw as the Maze-Unique data of EqR are
+made. Where no length is too long, lengths come by chance instead (Maze-Hard).
 """
 
 from collections.abc import Mapping
@@ -16,22 +18,28 @@ from equilibria.tasks.maze.grid import GOAL, OPEN, START, WALL, beside, mark, se
 ROUNDS = 50  # lengths drawn for one maze before giving up
 GRIDS = 200  # grids tried for one length
 STARTS = 200  # starts tried in one grid
+CHANCES = 100_000  # grids tried where lengths come by chance; at 30×30 one in about 70 has a path over 110
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Mazes of `size`² cells whose shortest path takes from `shortest` to `longest` steps, all equally often.
+    """Mazes of `size`² cells whose shortest path takes from `shortest` to `longest` steps.
 
-    `perfect`: spanning trees; else each cell is a wall with probability `walls`, and with `unique` only mazes
-    with one shortest path are kept.
+    `perfect`: spanning trees; else each cell is a wall with probability `walls`. With `unique` only random
+    mazes with one shortest path are kept. All lengths come equally often; without `longest` they come by
+    chance, which is for random mazes that need not be unique.
     """
 
     size: int
     shortest: int
-    longest: int
+    longest: int | None
     perfect: bool = True
     walls: float = 0.37
     unique: bool = True
+
+    def __post_init__(self) -> None:
+        if self.longest is None and (self.perfect or self.unique):
+            raise ValueError("only random mazes that need not be unique have no longest path")
 
 
 def generate_splits(
@@ -59,25 +67,45 @@ def _another(
     """A maze that is not among those `seen` yet, and its solution."""
     most = kind.size**2 - 1
     for _ in range(ROUNDS):
-        length = int(rng.integers(min(kind.shortest, most), min(kind.longest, most) + 1))
         maze, answer = np.empty((2, kind.size**2), np.uint8)
-        if not _build(rng, kind.size, kind.perfect, kind.walls, kind.unique, length, maze, answer):
+        if kind.longest is None:
+            built = _find(rng, kind.size, kind.walls, min(kind.shortest, most), maze, answer)
+            asked, tries = _steps(kind), CHANCES
+        else:
+            length = int(rng.integers(min(kind.shortest, most), min(kind.longest, most) + 1))
+            built = _build(rng, kind.size, kind.perfect, kind.walls, kind.unique, length, maze, answer)
+            asked, tries = f"{length} steps", GRIDS
+        if not built:
             raise DataError(
-                f"no {_words(kind)} with a shortest path of {length} steps in {GRIDS} tries: "
-                f"ask for shorter paths (shortest, longest) or a larger size"
+                f"no {_words(kind)} with a shortest path of {asked} in {tries:,} tries: "
+                f"ask for shorter paths (shortest, longest) or a larger size{_advice(kind)}"
             )
         key = maze.tobytes()
         if key not in seen:
             seen.add(key)
             return maze, answer
     raise DataError(
-        f"no further {_words(kind)} with a shortest path of {kind.shortest} to {kind.longest} steps after "
+        f"no further {_words(kind)} with a shortest path of {_steps(kind)} after "
         f"{len(seen)} different ones: ask for fewer, for longer paths or a larger size"
     )
 
 
 def _words(kind: Kind) -> str:
     return f"{kind.size}×{kind.size} {'perfect' if kind.perfect else 'random'} maze"
+
+
+def _steps(kind: Kind) -> str:
+    return (
+        f"{kind.shortest} steps or more"
+        if kind.longest is None
+        else f"{kind.shortest} to {kind.longest} steps"
+    )
+
+
+def _advice(kind: Kind) -> str:
+    if kind.perfect or kind.unique or kind.longest is None:
+        return ""
+    return ", or name shortest and no longest, and lengths come by chance"
 
 
 @njit(cache=True)
@@ -109,6 +137,61 @@ def _build(rng, size, perfect, walls, unique, length, maze, answer):
             answer[:] = maze
             mark(parents, goal, answer)
             return True
+    return False
+
+
+@njit(cache=True)
+def _find(rng, size, walls, shortest, maze, answer):
+    """Fill `maze` and `answer` [cells], walls anywhere, `shortest` steps or more; whether one is found.
+
+    In the first grid that has two cells so far apart, starts are tried in a random order, and the goal is any
+    of the cells that far away.
+    """
+    cells = size * size
+    free = np.empty(cells, np.bool_)
+    steps, queue, parents = np.empty((3, cells), np.int64)
+    for _ in range(CHANCES):
+        for cell in range(cells):
+            free[cell] = rng.random() >= walls
+        if not _stretches(free, size, shortest, steps, queue, parents):
+            continue
+        places = np.flatnonzero(free)
+        for position in range(len(places)):
+            other = rng.integers(position, len(places))
+            places[position], places[other] = places[other], places[position]
+            start = places[position]
+            search(free, size, start, steps, queue, parents)
+            goals = np.flatnonzero(steps >= shortest)
+            if len(goals) > 0:
+                goal = goals[rng.integers(0, len(goals))]
+                maze[:] = np.where(free, OPEN, WALL)
+                maze[start], maze[goal] = START, GOAL
+                answer[:] = maze
+                mark(parents, goal, answer)
+                return True
+    return False
+
+
+@njit(cache=True)
+def _stretches(free, size, shortest, steps, queue, parents):
+    """Whether two cells are found that are at least `shortest` steps apart.
+
+    In each component one goes to the farthest cell, and from there to the farthest again, three times: almost
+    always as far as any two cells are apart, at a fraction of what trying all would cost.
+    """
+    seen = np.zeros(size * size, np.bool_)
+    for cell in range(size * size):
+        if not free[cell] or seen[cell]:
+            continue
+        reached = search(free, size, cell, steps, queue, parents)
+        for position in range(reached):
+            seen[queue[position]] = True
+        for _ in range(3):
+            if reached <= shortest or 2 * steps[queue[reached - 1]] < shortest:
+                break  # too few cells, or no two that far apart
+            search(free, size, queue[reached - 1], steps, queue, parents)
+            if steps[queue[reached - 1]] >= shortest:
+                return True
     return False
 
 

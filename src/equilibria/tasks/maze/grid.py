@@ -38,11 +38,20 @@ def search(free, size, start, steps, queue, parents):
     queue[0] = parents[start] = start
     reached = 1
     head = 0
+    last = size * (size - 1)  # the first cell of the last row
     while head < reached:
         cell = queue[head]
         head += 1
-        for side in range(4):
-            other = beside(cell, size, side)
+        column = cell % size
+        for side in range(4):  # as in `beside`, with one division a cell
+            if side == 0:
+                other = cell + size if cell < last else -1
+            elif side == 1:
+                other = cell - size
+            elif side == 2:
+                other = cell + 1 if column + 1 < size else -1
+            else:
+                other = cell - 1 if column > 0 else -1
             if other >= 0 and free[other] and steps[other] < 0:
                 steps[other] = steps[cell] + 1
                 parents[other] = cell

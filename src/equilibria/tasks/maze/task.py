@@ -16,9 +16,11 @@ from equilibria.tasks.interface import Task
 from equilibria.tasks.maze import rules
 from equilibria.tasks.maze.generator import Kind, generate_splits
 from equilibria.tasks.maze.grid import CHARACTERS, PATH, solved
+from equilibria.tasks.maze.picture import maze_panels
 from equilibria.tasks.maze.render import render_maze
 from equilibria.tasks.maze.symmetry import symmetric
 from equilibria.tasks.maze.text import check, decode, infer_size, parse_mazes
+from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import RowError, Rows
 
@@ -31,13 +33,17 @@ class Maze(Task):
 
     name = "maze"
     noun = "maze"
+    ambiguous = True  # a label names one shortest path, and there may be several
 
     class Config(Task.Config):
         """`size`: cells in a row; the other fields but the last say which mazes are generated.
 
         `mode`: "perfect" (one way between any two cells) or "random" (each cell a wall with probability
-        `walls`, one shortest path if `unique`). `shortest`, `longest`: steps of the shortest path; by default
-        100 to 140 at size 30, and in proportion to the number of cells otherwise.
+        `walls`, one shortest path if `unique`). `shortest`, `longest`: steps of the shortest path, all
+        equally often; by default 100 to 140 at size 30 (Maze-Unique), and in proportion to the number of
+        cells otherwise. Walled at random, paths that long are too rare to be found at size 30. So where paths
+        need not be unique and only `shortest` is given, lengths come by chance: `mode: random, unique: false,
+        shortest: 111` is Maze-Hard.
 
         `symmetries`: vary training problems by turns and mirror images. Off, as published: where labels name
         one of several shortest paths (Maze-Hard), their images name another by no rule that can be learned,
@@ -84,9 +90,12 @@ class Maze(Task):
     def kind(self) -> Kind:
         """The mazes that are generated."""
         config, cells = self.config, self.size**2
+        perfect = config.mode == "perfect"
+        if config.shortest and not (config.longest or perfect or config.unique):
+            return Kind(self.size, config.shortest, None, perfect, config.walls, config.unique)
         longest = config.longest or max(config.shortest or 1, round(cells * 7 / 45))
         shortest = config.shortest or min(longest, round(cells / 9))
-        return Kind(self.size, shortest, longest, config.mode == "perfect", config.walls, config.unique)
+        return Kind(self.size, shortest, longest, perfect, config.walls, config.unique)
 
     def parse_with_lines(self, text: str, where: str) -> tuple[Tensor, list[int]]:
         """One-line strings or grids, any number of them (see `parse_mazes`)."""
@@ -129,7 +138,7 @@ class Maze(Task):
     ) -> dict[str, Problems]:
         """Sets of generated mazes, none of which comes twice (see `generator.generate_splits`)."""
         kind = self.kind
-        if min_rating > kind.longest:
+        if kind.longest is not None and min_rating > kind.longest:
             raise DataError(
                 f"no maze is rated {min_rating:g}: a rating is the steps of the shortest path, here at most "
                 f"{kind.longest}; raise longest"
@@ -173,3 +182,9 @@ class Maze(Task):
     def render(self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None) -> Text:
         answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
         return render_maze(inputs.cpu().numpy(), answer, label, self.size)
+
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
+        return maze_panels(inputs.cpu().numpy(), answer, label, self.size)

@@ -11,8 +11,10 @@ from torch import Tensor
 from equilibria.errors import DataError
 from equilibria.tasks.interface import Task
 from equilibria.tasks.permutations.group import Group, group
+from equilibria.tasks.permutations.picture import product_panels
 from equilibria.tasks.permutations.rows import draw_mixed, draw_rows, products
 from equilibria.tasks.permutations.text import decode, encode, parse_rows, symbol
+from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.table import RowError, Rows
 
@@ -173,3 +175,10 @@ class Permutations(Task):
                 shown = symbol(token, self.group) + ("!" if wrong else "")
                 text.append(f"{shown:<{width}}", "underline red" if wrong else None)
         return text
+
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        """Elements, and under each the product so far."""
+        broken = None if answers is None else self._mistakes(inputs, answers)
+        return product_panels(self.group, inputs, answers, labels, broken)

@@ -11,15 +11,10 @@ from equilibria.tasks.sudoku.rules import clashing
 def render_board(
     board: NDArray[np.uint8], answer: NDArray[np.uint8] | None, label: NDArray[np.uint8] | None, box: Box
 ) -> Text:
-    """`board` [tokens], filled with its `answer` where there is one, in box borders.
-
-    Marked: digits that stand twice in a unit, changed clues, and answers that differ from `label`.
-    """
+    """`board` [tokens], filled with its `answer` where there is one, in box borders; see `wrong_cells`."""
     shown = board if answer is None else answer
     clue = (board > BLANK) & (board == shown)
-    wrong = clashing(shown, box) | ((board > BLANK) & ~clue)
-    if answer is not None and label is not None:
-        wrong |= (label > 0) & (label != answer)
+    wrong = wrong_cells(board, shown, None if answer is None else label, box)
     height, width = box
     size = side(box)
     rule = "─" * (2 * width + 1)
@@ -37,3 +32,14 @@ def render_board(
         text.append("│\n")
     text.append("└" + "┴".join([rule] * height) + "┘")
     return text
+
+
+def wrong_cells(
+    board: NDArray[np.uint8], answer: NDArray[np.uint8], label: NDArray[np.uint8] | None, box: Box
+) -> NDArray[np.bool_]:
+    """Cells [tokens] of an answer to mark: digits that stand twice in a unit, changed clues, and what differs
+    from `label`."""
+    wrong = clashing(answer, box) | ((board > BLANK) & (board != answer))
+    if label is not None:
+        wrong |= (label > 0) & (label != answer)
+    return wrong

@@ -10,9 +10,11 @@ from rich.text import Text
 from torch import Tensor
 
 from equilibria.tasks.interface import Task
+from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.sudoku import generator, rules
 from equilibria.tasks.sudoku.board import DIGITS, Box, side, symbol
+from equilibria.tasks.sudoku.picture import sudoku_panels
 from equilibria.tasks.sudoku.render import render_board
 from equilibria.tasks.sudoku.symmetry import CANONICAL_SIDE, Symmetry, canonical, draws
 from equilibria.tasks.sudoku.table import ambiguous, decode_rows, unique_solutions
@@ -132,3 +134,9 @@ class Sudoku(Task):
     def render(self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None) -> Text:
         answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
         return render_board(inputs.cpu().numpy(), answer, label, self.box)
+
+    def panels(
+        self, inputs: Tensor, answers: Tensor | None = None, labels: Tensor | None = None
+    ) -> list[Panel]:
+        answer, label = (None if tokens is None else tokens.cpu().numpy() for tokens in (answers, labels))
+        return sudoku_panels(inputs.cpu().numpy(), answer, label, self.box)

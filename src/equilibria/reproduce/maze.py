@@ -1,0 +1,160 @@
+"""EqR Tab. 3 and 4, the columns of Maze-Unique: random initial states and noise, then depth, then breadth.
+
+TRM and EqR are one network here: all that EqR adds is a random initial state (RI), noise on the path (NI) and
+damping. Both learn from the same mazes for equally many steps. Then each runs deeper than it was trained, and
+EqR from many initial states.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
+from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+
+TRM, EQR = (
+    Variant("TRM", {"cpu": "trm-maze11-cpu", "paper": "trm-maze-unique"}),
+    Variant("EqR", {"cpu": "eqr-maze11-cpu", "paper": "eqr-maze-unique"}, breadth=16),
+)
+SINGLE, VOTE, CONVERGED = "single", "majority", "Top-1 convergence"
+PUBLISHED = {
+    ("TRM", 1, 1, SINGLE): 44.9,
+    ("EqR", 1, 1, SINGLE): 82.2,
+    ("EqR", 4, 1, SINGLE): 88.9,
+}
+"""By method, depth over that of training, breadth and selection; 93.0 needs 128 restarts."""
+BESIDE = (
+    "Published, at 30×30 after 100,000 steps: TRM 44.9%, EqR 82.2% at (16, 1), 88.9% at (64, 1), 93.0% at "
+    "(64, 128). Mazes and networks are smaller here: compare the signs of the gaps, not the values."
+)
+
+
+def budgets(summaries: Sequence[Row]) -> list[Row]:
+    """The lines of the table: one for each method, budget and way to choose among restarts."""
+    lines: list[Row] = []
+    for row in summaries:
+        factor = row["depth"] / row["trained"]
+        if factor not in (1, 4, 8):
+            continue
+        ways = {SINGLE: row["exact"]}
+        if row["breadth"] > 1:
+            ways |= {VOTE: row["majority"], CONVERGED: row["most_converged"]}
+        for way, accuracy in ways.items():
+            if way == SINGLE and row["breadth"] > 1:
+                way = "average"
+            lines.append(
+                row
+                | {
+                    "selection": way,
+                    "accuracy": accuracy,
+                    "spread": row["spread"] if way == SINGLE else None,
+                    "published": PUBLISHED.get((row["method"], factor, row["breadth"], way)),
+                }
+            )
+    return lines
+
+
+def run(setup: Setup) -> Findings:
+    """Train, test, and set the budgets beside each other."""
+    done = all_scores((TRM, EQR), setup)
+    summaries = by_method(done)
+    drawing = setup.out / "maze.png"
+    draw(summaries, drawing)
+    lines = budgets(summaries)
+    first, recipe = summaries[0], attempts((EQR,), setup)[0].recipe
+    columns = {
+        "method": "{method}",
+        "D": "{depth}",
+        "B": "{breadth}",
+        "chosen by": "{selection}",
+        "mazes": "{problems:,}",
+        "exact %": "{accuracy:.1f}",
+        "±": "{spread:.1f}",
+        "AUROC": "{auroc:.3f}",
+        "ΔPI %": "{path_independence:.1f}",
+        "paper %": "{published:.1f}",
+    }
+    title = (
+        f"{recipe.task['size']}×{recipe.task['size']} mazes with one way; {recipe.training.steps:,} steps of "
+        f"{recipe.training.batch}, trained at depth {first['trained']}; mean and half the range of "
+        f"{setup.seeds} seed{'s' if setup.seeds > 1 else ''}"
+    )
+    recipes = {a.recipe.name: a.recipe.model_dump(mode="json") for a in attempts((TRM, EQR), setup)[:2]}
+    sheets = [
+        Sheet("maze", title, lines, columns),
+        Sheet("depths", "every depth", summaries, {}),
+        Sheet("runs", "every run", done, {}),
+    ]
+    return Findings(sheets, [*verdict(lines), BESIDE], [drawing], {"recipes (first seed)": recipes})
+
+
+def verdict(lines: Sequence[Row]) -> list[str]:
+    """Which of the paper's statements hold here, in the table's own numbers."""
+    at = {
+        (row["method"], row["depth"] // row["trained"], row["breadth"], row["selection"]): row
+        for row in lines
+    }
+
+    def accuracy(*key: object) -> float:
+        return at[key]["accuracy"]  # type: ignore[index]
+
+    breadth = EQR.breadth
+    trm, eqr = accuracy("TRM", 1, 1, SINGLE), accuracy("EqR", 1, 1, SINGLE)
+    deep, deep_trm = accuracy("EqR", 4, 1, SINGLE), accuracy("TRM", 4, 1, SINGLE)
+    mean, vote, converged = (accuracy("EqR", 4, breadth, way) for way in ("average", VOTE, CONVERGED))
+    coupling = at["EqR", 4, 1, SINGLE]["auroc"]
+    told = "nothing to tell apart" if coupling is None else f"AUROC {coupling:.3f}"
+    return [
+        _statement("RI and NI lift accuracy at the depth of training", trm, eqr),
+        _statement("Depth beyond training helps EqR (4 times)", eqr, deep),
+        _statement("It helps TRM", trm, deep_trm),
+        _statement(f"A vote of {breadth} restarts helps", mean, vote),
+        _statement(f"The most converged of {breadth} helps", mean, converged),
+        f"The residual tells right from wrong, at four times the depth (1 perfectly, ½ not at all): {told}.",
+    ]
+
+
+def _statement(what: str, before: float, after: float) -> str:
+    word = "yes" if after > before else "no change" if after == before else "no"
+    return f"{what}: {word}, {before:.1f} to {after:.1f}%."
+
+
+def draw(summaries: Sequence[Row], path: Path) -> None:
+    """Accuracy of single trajectories over depth, and of many restarts."""
+    with picture(path) as (_, axes):
+        for place, variant in enumerate((TRM, EQR)):
+            rows = [r for r in summaries if r["method"] == variant.label and r["breadth"] == 1]
+            axes.errorbar(
+                [row["depth"] for row in rows],
+                [row["exact"] for row in rows],
+                [row["spread"] for row in rows],
+                color=COLOURS[place],
+                marker=MARKERS[place],
+                linestyle=LINES[place],
+                capsize=2,
+                label=f"{variant.label}, one trajectory",
+            )
+        many = [row for row in summaries if row["breadth"] > 1]
+        style = {"color": COLOURS[1], "mfc": "white", "linestyle": "none"}
+        for marker, key, name in (("^", "most_converged", "most converged"), ("v", "majority", "majority")):
+            label = f"EqR, {name} of {EQR.breadth}"
+            axes.plot([r["depth"] for r in many], [r[key] for r in many], marker=marker, label=label, **style)
+        trained = summaries[0]["trained"]
+        axes.axvline(trained, color="0.5", linewidth=0.8, linestyle=":")
+        axes.set_xscale("log", base=2)
+        axes.get_xaxis().set_major_formatter("{x:.0f}")
+        axes.set_xlabel("depth, iterations (dotted: trained)")
+        axes.set_ylabel("exact accuracy on new mazes (%)")
+        axes.set_ylim(-3, 103)
+        axes.legend(loc="lower right")
+
+
+REPRODUCTION = Reproduction(
+    name="maze",
+    what="EqR Tab. 3, 4 (Maze-Unique): RI + NI, depth, breadth",
+    scales={
+        "cpu": "4 runs (TRM and EqR, 2 seeds) on 11×11 mazes: TBD minutes each on one core",
+        "paper": "4 runs (TRM and EqR, 2 seeds) of 100,000 steps at 30×30: days of one GPU",
+    },
+    run=run,
+)

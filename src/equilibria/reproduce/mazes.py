@@ -1,0 +1,162 @@
+"""What the reproductions about mazes share: training runs, and how a reasoner does on new mazes."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from equilibria.diagnostics.evaluation import correct
+from equilibria.diagnostics.metrics import auroc, averaged, chosen, path_independence
+from equilibria.inference.pool import Pool
+from equilibria.inference.selection import majority, most_converged
+from equilibria.pipeline import Pipeline
+from equilibria.recipes import Recipe, load_recipe
+from equilibria.reproduce.reproduction import Row, Setup
+from equilibria.reproduce.runs import CachedRun, Remaining, side_by_side
+from equilibria.tasks import Problems, Task
+
+SELECTED = 256
+"""Held-out mazes that are tried many times, where restarts are compared."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A reasoner and the mazes that it learns.
+
+    Attributes:
+        label: in tables and figures.
+        recipe: by scale, the recipe that trains it.
+        changes: of that recipe.
+        breadth: restarts to compare; 1: each maze is tried once.
+    """
+
+    label: str
+    recipe: Mapping[str, str]
+    changes: tuple[str, ...] = ()
+    breadth: int = 1
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run: a variant with a seed."""
+
+    variant: Variant
+    recipe: Recipe
+
+
+def attempts(variants: Sequence[Variant], setup: Setup) -> list[Attempt]:
+    """All runs, those of a seed before the next."""
+    found: list[Attempt] = []
+    for seed in range(setup.seeds):
+        for variant in variants:
+            changes = [*variant.changes, *setup.overrides]
+            first = load_recipe(variant.recipe[setup.scale], changes)
+            chosen_seed = f"training.seed={first.training.seed + seed}"
+            found.append(Attempt(variant, load_recipe(variant.recipe[setup.scale], [*changes, chosen_seed])))
+    return found
+
+
+def all_scores(variants: Sequence[Variant], setup: Setup) -> list[Row]:
+    """Every run of every variant, trained where that was not done, with a row for each depth and breadth."""
+    todo, done = attempts(variants, setup), list[Row]()
+    remaining = Remaining(len(todo))
+    work = partial(scores, cache=setup.cache, device=setup.device)
+    for attempt, rows in side_by_side(work, todo, setup.jobs):
+        done += rows
+        told = ", ".join(f"{row['exact']:.1f}% at {row['depth']}" for row in rows if row["breadth"] == 1)
+        setup.say(
+            f"{remaining.finish(rows[0]['took'], setup.jobs)}: {attempt.variant.label}, "
+            f"seed {attempt.recipe.training.seed}: {told}; {rows[0]['seconds'] / 60:.1f} min of training"
+        )
+    return done
+
+
+def scores(attempt: Attempt, cache: Path, device: str) -> list[Row]:
+    """Train one run, if that was not done, and try new mazes up to eight times the depth of training."""
+    began = time.perf_counter()
+    run, trained = CachedRun.of(attempt.recipe, cache), attempt.recipe.training.depth
+    breadth, problems = attempt.variant.breadth, run.splits.held_out
+    asked = {"held_out": problems.fingerprint(), "breadth": breadth, "selected": SELECTED, "trained": trained}
+
+    def measure() -> dict[str, Any]:
+        pipeline, seconds = run.trained(device)
+        rows = at_depths(pipeline, problems, 1, [2**power for power in range((8 * trained).bit_length())])
+        if breadth > 1:
+            rows += at_depths(pipeline, problems[:SELECTED], breadth, [trained, 4 * trained])
+        facts = {"seconds": seconds, "parameters": pipeline.reasoner.parameter_count()}
+        return {"rows": [row | facts for row in rows]}
+
+    found = run.once("mazes", asked, measure)["rows"]
+    about = {"method": attempt.variant.label, "recipe": attempt.recipe.name}
+    about |= {"seed": attempt.recipe.training.seed, "trained": trained, "folder": run.folder.name}
+    return [about | row | {"took": time.perf_counter() - began} for row in found]
+
+
+def at_depths(pipeline: Pipeline, problems: Problems, breadth: int, depths: Sequence[int]) -> list[Row]:
+    """Accuracies in percent, of one pass of full-length trajectories, a row for each depth."""
+    assert problems.labels is not None
+    labels = problems.labels
+    pools = pipeline.engine.pools(problems.inputs, depths=tuple(depths), breadth=breadth)
+    rows: list[Row] = []
+    for depth, pool in zip(depths, pools, strict=True):
+        right = correct(pool, labels)
+        several = {
+            "majority": 100 * chosen(right, majority(pool)).mean().item(),
+            "most_converged": 100 * chosen(right, most_converged(pool)).mean().item(),
+            "path_independence": 100 * path_independence(right),
+        }
+        rows.append(
+            {
+                "depth": depth,
+                "breadth": breadth,
+                "problems": len(problems),
+                "exact": 100 * averaged(right).mean().item(),
+                "any_shortest": 100 * averaged(shortest(pipeline.task, problems, pool)).mean().item(),
+                "auroc": auroc(pool.residual, right),
+                "residual": pool.residual.mean().item(),
+            }
+            | (several if breadth > 1 else dict.fromkeys(several))
+        )
+    return rows
+
+
+def shortest(task: Task, problems: Problems, pool: Pool) -> Tensor:
+    """Whether each answer marks a shortest path, the label's or another: bool `[problems, restarts]`."""
+    count, restarts, _ = pool.answers.shape
+    inputs = problems.inputs.repeat_interleave(restarts, 0)
+    return task.valid(inputs, pool.answers.flatten(0, 1)).view(count, restarts)
+
+
+MEANS = ("exact", "any_shortest", "majority", "most_converged", "auroc", "path_independence", "residual")
+
+
+def summary(rows: Sequence[Row]) -> Row:
+    """Means over the seeds of one method, depth and breadth, and half the range of exact accuracy."""
+    kept = {
+        key: rows[0][key]
+        for key in ("method", "recipe", "depth", "breadth", "trained", "problems", "parameters")
+    }
+    means = {key: mean([row[key] for row in rows]) for key in MEANS}
+    exact = [row["exact"] for row in rows]
+    spread = {"spread": (max(exact) - min(exact)) / 2, "seeds": len(rows)}
+    return kept | means | spread | {"minutes": mean([row["seconds"] / 60 for row in rows])}
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """None where there is none; a NaN (nothing to tell apart) is left out."""
+    there = [value for value in values if value is not None and value == value]
+    return sum(there) / len(there) if there else None
+
+
+def by_method(rows: Sequence[Row]) -> list[Row]:
+    """The summaries of all rows: method by method as they first come, breadth before depth."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    keys = {(methods.index(row["method"]), row["breadth"], row["depth"]) for row in rows}
+    return [
+        summary([r for r in rows if (methods.index(r["method"]), r["breadth"], r["depth"]) == key])
+        for key in sorted(keys)
+    ]
