@@ -3,8 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from equilibria.errors import RecipeError
+import equilibria as eq
+from equilibria.errors import DataError, RecipeError
 from equilibria.recipes import load_recipe, parse_recipe, recipe_names
+from equilibria.tasks.maze import Maze
 
 EVERY = pytest.mark.parametrize("name", recipe_names())
 
@@ -12,6 +14,55 @@ EVERY = pytest.mark.parametrize("name", recipe_names())
 def test_the_published_recipes_are_there():
     expected = {"eqr-sudoku", "eqr-sudoku6-cpu", "trm-sudoku", "feedforward-sudoku"}
     assert expected <= set(recipe_names())
+
+
+MAZES = {  # parameters, equivalent layers, what the paper's table says (EqR Tab. 17), published accuracy
+    "eqr-maze-unique": (263_938, 15, "2.64", "EqR Tab. 3, 4; 82.2% at (16, 1), 93.0% at (64, 128)"),
+    "trm-maze-unique": (263_938, 15, "2.64", "EqR Tab. 1; published 44.9%"),
+    "hrm-maze-unique": (526_082, 6, "5.26", "EqR Tab. 1; published 0.3%"),
+    "urm-maze-unique": (265_474, 12, "2.65", "EqR Tab. 1; published 51.4%"),
+    "attractor-maze-27m": (27_270_146, 264, None, "Tab. 2; published 93.1%"),
+    "fprm-maze": (6_825_986, 2, None, "Tab. 1; published 87.0%"),
+    "eqr-sudoku-attention": (6_828_034, 42, None, "EqR Tab. 14; published 74.7%, and 95.9%"),
+}
+
+
+@pytest.mark.parametrize("name", MAZES)
+def test_a_published_recipe_has_the_published_size_and_says_its_source(name):
+    parameters, layers, printed, source = MAZES[name]
+    recipe = load_recipe(name)
+    reasoner = recipe.build_reasoner(recipe.build_task())
+    assert (reasoner.parameter_count(), reasoner.equivalent_layers) == (parameters, layers)
+    assert source in recipe.summary
+    if printed:  # ten times what the table's own sizes give
+        assert f"Tab. 17 prints {printed}" in recipe.summary
+        assert f"{parameters / 1e6:.3f}M" in recipe.summary
+        assert float(printed) == pytest.approx(parameters / 1e5, rel=0.005)
+
+
+@pytest.mark.parametrize("name", [name for name in MAZES if "maze" in name])
+def test_a_maze_recipe_is_planned_with_other_data(name, tmp_path):
+    task = Maze(Maze.Config(size=6))
+    for stem, seed in (("train", 1), ("test", 2)):
+        task.write(task.generate(3, seed=seed), tmp_path / f"{stem}.csv")
+    small = ["task.size=6", "reasoner.width=32", "reasoner.layers=1", "training.batch=4"]
+    generated = ["data.source=generated", "data.count=3", "data.held_out_count=2"]
+    for source in (generated, [f"data.source={tmp_path}"]):
+        planned = eq.plan(name, [*small, *source], device="cpu")
+        assert planned.data.startswith("train: 3 from")
+        assert planned.cost.flops_per_iteration > 0
+    assert not load_recipe(name).data.augment  # labels may name one of several paths, and EqR does without
+
+
+def test_a_data_set_out_of_reach_is_said_in_the_plan(monkeypatch):
+    monkeypatch.setattr("equilibria.tasks.splits.hub_file", _offline)
+    small = ["task.size=6", "reasoner.width=32", "reasoner.layers=1"]
+    planned = eq.plan("attractor-maze-27m", small, device="cpu")
+    assert planned.data == "not readable here: sapientinc/maze-30x30-hard-1k, train.csv: no route"
+
+
+def _offline(dataset, filename):
+    raise DataError(f"{dataset}, {filename}: no route")
 
 
 @EVERY
@@ -52,6 +103,18 @@ def test_overrides_go_on_top():
     assert recipe.build_task().tokens == 16
     assert recipe.data.limit is None
     assert recipe.training.batch == 768
+
+
+def test_the_data_can_be_named_by_its_section():
+    recipe = load_recipe("eqr-grid", ["data=my file.jsonl", "data.held_out=other.csv"])
+    assert (recipe.data.source, recipe.data.held_out) == ("my file.jsonl", "other.csv")
+    hub = "hf://datasets/owner/name/data/train.parquet"
+    assert load_recipe("eqr-grid", ["data.limit=7", f"data={hub}"]).data.source == hub
+    assert load_recipe("eqr-grid", ["data={source: a.csv, limit: 7}"]).data.limit == 7
+
+
+def test_the_recipe_for_grids_takes_any_task():
+    assert load_recipe("eqr-grid", ["task.name=sudoku"]).build_task().board == (9, 9)
 
 
 def test_a_recipe_cannot_be_changed():

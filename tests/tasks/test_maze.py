@@ -162,11 +162,55 @@ def test_default_lengths_are_the_published_ones_and_follow_the_size():
     assert lengths(size=5) == (3, 4)
     assert lengths(size=30, longest=50) == (50, 50)
     assert lengths(size=11, shortest=30) == (30, 30)
+    assert lengths(size=11, mode="random", unique=False) == (13, 19)
+    assert lengths(size=11, mode="random", unique=False, shortest=15) == (15, None)
+    assert lengths(size=11, mode="random", shortest=15) == (15, 19)
     assert maze(11).generate(8, seed=0, min_rating=18).ratings.min() >= 18
     assert not torch.equal(
         maze(9, mode="random", unique=False, shortest=6, longest=9).generate(8, seed=0).inputs,
         maze(9, mode="random", shortest=6, longest=9).generate(8, seed=0).inputs,
     )
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8, 10, 11, 30, 31])
+@pytest.mark.parametrize("hard", [False, True])
+def test_mazes_of_any_size_odd_or_even_are_made(size, hard):
+    shortest = max(3, size**2 // 9)
+    task = maze(size, **({"mode": "random", "unique": False, "shortest": shortest} if hard else {}))
+    problems = task.generate(3, seed=size)
+    assert problems.inputs.shape == (3, size**2)
+    assert len(problems.inputs.unique(dim=0)) == 3
+    assert task.valid(problems.inputs, problems.labels).all()
+    assert problems.ratings.min() >= task.kind.shortest
+
+
+def test_maze_hard_is_made_from_a_seed():
+    task = maze(30, mode="random", unique=False, shortest=111)
+    assert (task.kind.shortest, task.kind.longest) == (111, None)
+    splits = task.generate_splits({"train": 12, "held_out": 4}, seed=5)
+    problems = splits["train"]
+    assert task.generate(12, seed=5).fingerprint() == problems.fingerprint()
+    assert task.generate(12, seed=6).fingerprint() != problems.fingerprint()
+    assert len(torch.cat([part.inputs for part in splits.values()]).unique(dim=0)) == 16
+    assert task.violations(problems.inputs, problems.labels) == [[]] * 12
+    ways = []
+    for inputs, rating in zip(problems.inputs, problems.ratings, strict=True):
+        steps, count = slow_shortest(inputs.view(30, 30).numpy())
+        assert steps == rating > 110
+        ways.append(count)
+    assert min(ways) >= 1 and np.median(ways) > 1  # of the labels' paths, most are one of several
+    walls = (problems.inputs == 1).float().mean()
+    assert 0.3 < walls < 0.45
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), size=st.integers(5, 12))
+def test_lengths_that_come_by_chance_are_long_enough_and_their_paths_shortest(seed, size):
+    task = maze(size, mode="random", unique=False, shortest=size)
+    problems = task.generate(4, seed=seed)
+    assert task.valid(problems.inputs, problems.labels).all()
+    for inputs, rating in zip(problems.inputs, problems.ratings, strict=True):
+        assert slow_shortest(inputs.view(size, size).numpy())[0] == rating >= size
 
 
 def test_symmetries_keep_answers_valid():
@@ -187,6 +231,44 @@ def test_symmetries_keep_answers_valid():
     ]  # the middle stays
     turned = torch.rot90(board.view(4, 4)).flatten()
     assert (images == turned).all(1).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    size=st.integers(5, 12),
+    mode=st.sampled_from(["perfect", "random"]),
+    which=st.integers(0, 7),
+)
+def test_an_image_of_a_maze_has_images_of_its_answers(seed, size, mode, which):
+    task = maze(size, mode=mode, unique=mode == "perfect", shortest=size - 2)
+    problems = task.generate(3, seed=seed)
+    inputs, labels = (symmetric(part, torch.full((3,), which)) for part in (problems.inputs, problems.labels))
+    assert task.violations(inputs, labels) == [[]] * 3
+    for before, after, label in zip(problems.inputs, inputs, labels, strict=True):
+        steps, ways = slow_shortest(before.view(size, size).numpy())
+        assert slow_shortest(after.view(size, size).numpy()) == (steps, ways)
+        assert (label == 5).sum() + 1 == steps
+    spoiled = labels.clone()
+    spoiled[labels == 5] = 2  # an image of no answer is no answer
+    assert not task.valid(inputs, spoiled)[(labels == 5).any(1)].any()
+
+
+@given(size=st.integers(2, 9), first=st.integers(0, 7), second=st.integers(0, 7))
+def test_the_symmetries_are_a_group(size, first, second):
+    board = torch.arange(size * size)[None]
+    images = symmetric(board.expand(8, -1), torch.arange(8))
+    assert torch.equal(images[:1], board)
+    assert len(images.unique(dim=0)) == 8
+    both = symmetric(symmetric(board, torch.tensor([first])), torch.tensor([second]))
+    assert (images == both).all(1).any()  # one after the other is one of them
+    backs = symmetric(images[first].expand(8, -1), torch.arange(8))
+    assert (backs == board).all(1).sum() == 1  # and each is undone by one
+
+
+def test_symmetries_are_off_unless_asked_for():
+    assert Maze.Config().symmetries is False
+    assert "Maze-Hard" in Maze.Config.__doc__.split("`symmetries`")[1]  # and it says why
 
 
 def test_without_symmetries_augment_changes_nothing():
@@ -262,6 +344,62 @@ def test_a_published_table_is_read(seven, table):
     assert seven.format(problems.labels[0]) == SOLVED
 
 
+def test_the_published_folder_is_read(tmp_path):
+    task = maze(30, mode="random", unique=False, shortest=60)
+    made = task.generate_splits({"train": 4, "test": 3}, seed=1)
+    for stem, problems in made.items():
+        lines = ["source,question,answer,rating"]
+        for inputs, labels, rating in zip(problems.inputs, problems.labels, problems.ratings, strict=True):
+            lines.append(f"web,{task.format(inputs)},{task.format(labels)},{rating:g}")
+        (tmp_path / f"{stem}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    splits = load_splits(task, tmp_path)
+    assert torch.equal(splits.train.inputs, made["train"].inputs)
+    assert torch.equal(splits.held_out.labels, made["test"].labels)
+    assert torch.equal(splits.train.ratings, made["train"].ratings)
+    assert set(splits.train.sources) == {"web"}
+
+
+def test_the_hub_name_is_asked_for_and_its_absence_explained(monkeypatch):
+    import huggingface_hub
+
+    def offline(dataset, filename, **_):
+        raise OSError(f"no route to {dataset}/{filename}")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    name = "sapientinc/maze-30x30-hard-1k"
+    with pytest.raises(
+        DataError,
+        match=rf"train\.csv of the Hub dataset {name} could not be fetched \(no route to {name}/train\.csv\)"
+        r"; give the path of a local file, or of a folder with train\.csv and test\.csv",
+    ):
+        load_splits(maze(30), name)
+
+
+def test_a_label_may_be_any_shortest_path(table):
+    square, question = maze(3), "S" + " " * 7 + "G"
+    paths = ["Soo  o  G", "So  oo  G", "So  o  oG", "S  ooo  G", "S  oo  oG", "S  o  ooG"]
+    rows = "".join(f"web,{question},{path},4\n" for path in paths)
+    problems = square.read(table(HEADER + rows))
+    assert [square.format(labels) for labels in problems.labels] == paths
+    ours, _ = square.label(problems.inputs[:1])
+    assert square.format(ours[0]) in paths
+    assert not torch.equal(problems.labels, ours.expand(6, -1))  # what was written is kept
+
+
+def test_a_label_that_is_not_a_shortest_path_is_refused(seven, answers, table):
+    longer = seven.format(answers(path(*LOWER))[0])
+    with pytest.raises(
+        DataError,
+        match=r"some\.csv, line 3: the answer is wrong: the path takes 10 steps, and 6 are enough$",
+    ):
+        seven.read(table(HEADER + GOOD + f"web,{LINE},{longer},10\n" + GOOD))
+    scanned = seven.scan(table(HEADER + GOOD + f"web,{LINE},{longer},10\n" + GOOD), labelled=True)
+    assert scanned.places.tolist() == [0, 2]
+    assert [(one.place, one.reason) for one in scanned.rejected] == [
+        ("line 3", "the answer is wrong: the path takes 10 steps, and 6 are enough")
+    ]
+
+
 HEADER = "source,question,answer,rating\n"
 GOOD = f"web,{LINE},{SOLVED},6\n"
 MISTAKES = {
@@ -326,6 +464,12 @@ def test_what_cannot_be_generated_is_explained():
         maze(5, shortest=6, longest=6).generate(100, seed=0)
     with pytest.raises(DataError, match=r"no maze is rated 9: .* at most 8; raise longest"):
         maze(7).generate(1, seed=0, min_rating=9)
+    with pytest.raises(DataError, match=r"random maze .* 140 steps .*or name shortest and no longest"):
+        maze(30, mode="random", unique=False, shortest=140, longest=140).generate(1, seed=0)
+    with pytest.raises(
+        DataError, match="no 6×6 random maze with a shortest path of 34 steps or more in 100,000"
+    ):
+        maze(6, mode="random", unique=False, shortest=34).generate(1, seed=0)
     with pytest.raises(DataError, match="at least one maze, not 0"):
         maze(7).generate(0, seed=0)
 

@@ -35,6 +35,18 @@ def test_augmented_labels_solve_augmented_inputs(box):
     assert ((inputs != problems.inputs).any(1)).float().mean() > 0.9
 
 
+@settings(max_examples=30, deadline=None)
+@given(box=st.sampled_from(BOXES[:4]), seed=st.integers(0, 2**31))
+def test_any_image_of_a_puzzle_keeps_its_givens_and_its_one_answer(box, seed):
+    task = sudoku(box)
+    problems = task.generate(3, seed=seed)
+    inputs, labels = task.augment(problems.inputs, problems.labels, uniforms(3, box, seed))
+    assert task.violations(inputs, labels) == [[]] * 3
+    assert torch.equal((inputs > 1).sum(1), (problems.inputs > 1).sum(1))
+    assert torch.equal(torch.where(inputs > 1, labels, inputs), inputs)
+    assert (solve(inputs.numpy(), box, limit=2).found == 1).all()
+
+
 def test_augment_depends_on_its_uniforms_alone_and_row_by_row():
     task = sudoku((3, 3))
     problems = task.generate(16, seed=0)

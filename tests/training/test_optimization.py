@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import accumulate
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from equilibria.runs import train
 from equilibria.tasks import load_task
 from equilibria.training.adam_atan2 import AdamAtan2
 from equilibria.training.average import ExponentialAverage
-from equilibria.training.cost import estimate
+from equilibria.training.cost import _sample_carry, estimate
 from equilibria.training.launch import Launch
 from equilibria.training.losses import IGNORE, answer_loss, is_correct, log_stablemax, token_loss
 from equilibria.training.optimizers import OptimizerConfig, build_optimizers, rate, set_rate
+from equilibria.training.rolling import backward
 from equilibria.training.sign_sgd import SparseSignSGD
 
 SUDOKU = load_task({"name": "sudoku", "box": [2, 2]})
@@ -245,6 +247,27 @@ def test_the_cost_of_a_step_is_what_its_matrices_say():
     # Five copies of the weights, and per row at least: two states, x, and the tracked blocks' inputs.
     least = 4 * (5 * weights + 128 * tokens * width * (4 + 1 + 6))
     assert least < cost.memory < 20 * least
+
+
+@pytest.mark.parametrize("recipe", ["eqr-sudoku6-cpu", "hrm-maze-unique", "urm-maze-unique"])
+def test_the_memory_of_a_segment_is_what_the_profiler_sees(recipe):
+    small = [] if recipe == "eqr-sudoku6-cpu" else ["task.size=12", "reasoner.width=64"]
+    recipe = eq.load_recipe(recipe, [*small, "training.batch=12"])
+    reasoner = recipe.build_reasoner(recipe.build_task())
+    config, rows = recipe.training, recipe.training.batch
+    carry = _sample_carry(reasoner, config, rows)
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        backward(reasoner, carry, config)
+    changes = [
+        event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
+    fullest = max(accumulate(changes))
+    estimated = estimate(reasoner, config, torch.float32).memory
+    held = sum(value.nbytes for value in carry.tensors().values())
+    estimated -= 16 * reasoner.parameter_count() + 3 * held  # weights, moments, average; the rolling batch
+    assert estimated == pytest.approx(fullest, rel=0.1)
 
 
 def test_gradients_accumulated_in_parts_need_less_memory():

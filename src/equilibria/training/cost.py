@@ -1,17 +1,24 @@
 """What a run will cost, counted on a few rows before it starts."""
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from equilibria.reasoners.interface import Reasoner
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.config import TrainingConfig
 from equilibria.training.rolling import backward
+
+ROWS = 2  # of the segment that is counted; with one, some copies would not be made
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,8 @@ class Cost:
         flops_per_step: matmul FLOPs of one optimizer step, forward and backward, after any curriculum.
         flops: of the whole run, stage by stage.
         flops_per_iteration: matmul FLOPs of one inference iteration of one problem.
-        memory: bytes for weights, gradients, moments, average, activations kept for the backward pass,
-            and the rolling batch, per process; workspace of kernels not included.
+        memory: bytes per process at the fullest moment of a segment: weights, moments, average, the rolling
+            batch, and activations and gradients as they come and go; workspace of kernels not included.
     """
 
     parameters: int
@@ -39,44 +46,48 @@ class Cost:
 
 
 def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype, processes: int = 1) -> Cost:
-    """Run one segment of two rows on the CPU, count its FLOPs and what it keeps, and scale to the batch."""
-    rows = 2
-    few = config.model_copy(update={"batch": rows, "accumulate": 1})
+    """Run a segment of two rows and one of three on the CPU, count what they take, and scale to the batch."""
     reasoner.compute_in(dtype)
-    carry = _sample_carry(reasoner, config, rows * config.candidates)
-    kept = _KeptBytes({weight.untyped_storage().data_ptr() for weight in reasoner.parameters()})
-    with FlopCounterMode(display=False) as step, saved_tensors_hooks(kept.pack, lambda tensor: tensor):
-        backward(reasoner, carry, few)
-    per_step = step.get_total_flops() * config.batch / rows
+    few = config.model_copy(update={"accumulate": 1})
+    carry = _sample_carry(reasoner, config, ROWS * config.candidates)
+    reasoner.zero_grad()
+    with FlopCounterMode(display=False) as step:
+        fewer = _live_bytes(lambda: backward(reasoner, carry, few))
+    larger = _sample_carry(reasoner, config, (ROWS + 1) * config.candidates)
+    reasoner.zero_grad()
+    more = _live_bytes(lambda: backward(reasoner, larger, few))
+    per_step = step.get_total_flops() * config.batch / ROWS
     total, begin = 0.0, 0.0
     own = {name: getattr(reasoner.config, name) for name in reasoner.adjustable}
     for stage in config.curriculum:
         reasoner.adjust(own | stage.reasoner)
         with FlopCounterMode(display=False) as staged:
             backward(reasoner, carry, few)
-        total += (stage.until - begin) * config.steps * staged.get_total_flops() * config.batch / rows
+        total += (stage.until - begin) * config.steps * staged.get_total_flops() * config.batch / ROWS
         begin = stage.until
     reasoner.adjust(own)
     total += (1.0 - begin) * config.steps * per_step
+    one = carry.rows(slice(0, 1))
     with torch.no_grad(), FlopCounterMode(display=False) as iteration:
-        condition = reasoner.encode(carry.batch.inputs)
-        reasoner.iterate(carry.state, condition, noise=carry.noise())
+        condition = reasoner.encode(one.batch.inputs)
+        reasoner.iterate(one.state, condition, noise=one.noise())
     reasoner.zero_grad()
 
     parameters = reasoner.parameter_count()
     tables = sum(table.numel() for table in reasoner.identity_parameters())
-    per_process = config.batch // processes
-    carried = sum(value.nbytes for value in carry.tensors().values()) / rows  # of all candidates
+    rows = config.batch // processes
+    carried = sum(value.nbytes for value in carry.tensors().values()) / ROWS  # of all candidates
     return Cost(
         parameters=parameters,
         equivalent_layers=reasoner.equivalent_layers,
         tracked_layers=reasoner.tracked_layers,
         flops_per_step=per_step,
         flops=total,
-        flops_per_iteration=iteration.get_total_flops() / len(carry.steps),
-        memory=4 * (5 * parameters + tables)  # weights, gradients, two moments, average; all float32
-        + kept.bytes / rows * per_process / config.accumulate
-        + 2 * carried * per_process,
+        flops_per_iteration=iteration.get_total_flops(),
+        memory=4 * (4 * parameters + tables)  # weights, two moments, average; all float32
+        + 3 * carried * rows  # as it was, the states of arrivals, and with these in it
+        + (4 * parameters if config.accumulate > 1 else 0)  # gradients of the parts before
+        + _fullest(fewer, more, rows / config.accumulate),
     )
 
 
@@ -87,18 +98,51 @@ def _sample_carry(reasoner: Reasoner[Any], config: TrainingConfig, rows: int) ->
     return carry.refill(Batch(tokens, tokens, number, torch.zeros_like(number)), carry.state, carry.memory)
 
 
-class _KeptBytes:
-    """Counts the memory that autograd keeps, each storage once, parameters left out."""
+def _fullest(fewer: list[int], more: list[int], rows: float) -> float:
+    """The most bytes at any moment of a segment of `rows`, from those of `ROWS` rows and of one more.
 
-    def __init__(self, seen: set[int]) -> None:
-        self.seen = seen
-        self.bytes = 0
-        self._alive: list[Tensor] = []  # holds storages so that no address is used twice
+    What belongs to weights stays, what belongs to rows grows, moment by moment. Moments are told from the
+    end: where a solver stops by itself the ways there differ in length, and the backward passes do not.
+    """
+    moments = min(len(fewer), len(more))
+    low, high = (np.array(trace[-moments:], dtype=np.float64) for trace in (fewer, more))
+    return float((low + (rows - ROWS) * (high - low)).max())
 
-    def pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.seen:
-            self.seen.add(storage.data_ptr())
-            self.bytes += storage.nbytes()
-            self._alive.append(tensor)
-        return tensor
+
+def _live_bytes(work: Callable[[], object]) -> list[int]:
+    """Bytes of what `work` has allocated and still holds, after each of its operations."""
+    with _Memory() as memory:
+        work()
+    return memory.trace
+
+
+class _Memory(TorchDispatchMode):
+    """Follows each storage from the operation that makes it to its release."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace: list[int] = []
+        self._live = 0
+        self._known = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in _tensors((args, kwargs)):
+            self._known[tensor.untyped_storage()] = None  # was there before, if it is not known
+        results = func(*args, **(kwargs or {}))
+        for tensor in _tensors(results):
+            storage = tensor.untyped_storage()
+            if storage not in self._known:
+                self._known[storage] = None
+                self._live += storage.nbytes()
+                weakref.finalize(storage, self._release, storage.nbytes())
+        self.trace.append(self._live)
+        return results
+
+    def _release(self, size: int) -> None:
+        self._live -= size
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    """The tensors in a tree; without sparse ones, the gradients of identity tables, which are small."""
+    leaves: list[Any] = tree_leaves(tree)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout == torch.strided]
