@@ -173,7 +173,7 @@ def _warn_of_contradictions(train: Problems) -> None:
         return
     Console(stderr=True).print(
         f"note: {several:,} of {inputs:,} inputs to train on ({several / inputs:.1%}) have several answers. "
-        "Each answer pulls towards itself, so the attractors compete, and more depth or restarts stop helping "
+        "Each pulls towards itself, so the attractors compete, and more depth or restarts stop helping "
         "(EqR, App. C.2). Keep one answer by a rule that the input decides, or leave these inputs out; "
         "equilibria data inspect says where they are.",
         style="yellow",

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -204,6 +205,40 @@ def test_a_folder_gives_two_files_of_any_format(tmp_path):
     assert found.repeated_places[0] == ("line 31 of train.jsonl", "row 1 of test.npz")
 
 
+def test_a_file_to_hold_out_is_named(squares, tmp_path, monkeypatch):
+    rows = latin(150)
+    held = write(tmp_path / "held.jsonl", [*rows[100:], ([[7] * 5], [[8] * 5])])  # twenty are trained on
+    task = Grids().fitted(str(squares), str(held))
+    assert task.board == (4, 5) and task.config.symbols == ("0", "1", "2", "3", "4", "7", "8")
+    splits = load_splits(task, squares, held_out=held)
+    assert (len(splits.train), len(splits.held_out)) == (120, 31)
+    assert splits.description == (
+        f"train: 120 from {squares}; held out: 31 from {held} "
+        "(20 more dropped, because they are in the training set)"
+    )
+    out = tmp_path / "run"
+    overrides = [f"data={squares}", f"data.held_out={held}", *TINY]
+    eq.train("eqr-grid", overrides, out=out, device="cpu", quiet=True)
+    pipeline = eq.load(out / "last")
+    assert pipeline.recipe.data.held_out == str(held)
+    assert len(eq.evaluation_problems(pipeline)) == 31
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "train.jsonl", rows[:100])
+    assert Grids().fitted(str(folder), str(held)).board == (4, 5)  # a test table is not needed
+    assert len(load_splits(Grids().fitted(str(folder), str(held)), folder, held_out=held).held_out) == 51
+    monkeypatch.setattr("equilibria.tasks.splits.hub_file", lambda *names: held)
+    hub = "hf://datasets/owner/name/held.jsonl"
+    assert Grids().fitted(str(squares), hub).config == task.config
+    assert len(load_splits(task, squares, held_out=hub).held_out) == 31
+    with pytest.raises(DataError, match=r"none\.jsonl: there is no such file"):
+        Grids().fitted(str(squares), str(tmp_path / "none.jsonl"))
+    with pytest.raises(DataError, match="is a folder: name a file in it"):
+        Grids().fitted(str(squares), str(folder))
+    with pytest.raises(DataError, match="every problem held out"):
+        load_splits(task, squares, held_out=squares)
+
+
 def test_the_hub_is_asked_for_a_file_by_its_address(squares, monkeypatch):
     asked = []
     monkeypatch.setattr("equilibria.tasks.splits.hub_file", lambda *names: asked.append(names) or squares)
@@ -257,6 +292,38 @@ def test_equivalent_problems_fall_on_the_same_side():
     problems = Problems(torch.from_numpy(inputs), torch.from_numpy(inputs), ("",) * 200)
     varied, _ = task.augment(problems.inputs, problems.inputs, uniforms(task.symmetries, 200, 3))
     assert task.held_out(problems).equal(task.held_out(Problems(varied, varied, ("",) * 200)))
+
+
+def test_the_card_says_how_new_what_is_held_out_is(tmp_path):
+    rows = latin(40)
+    turned = [tuple([list(line) for line in zip(*grid, strict=True)] for grid in row) for row in rows[:5]]
+    paths = [
+        write(tmp_path / "train.jsonl", rows[:30]),
+        write(tmp_path / "test.jsonl", [*rows[30:], *turned]),
+    ]
+    plain, named = (Grids(Grids.Config(symmetry=kind)).fitted(str(tmp_path)) for kind in ("none", "dihedral"))
+    train, held = (plain.read(path) for path in paths)
+    assert re.fullmatch(
+        r"\d+ of 15 held-out grids have a target no training grid has", plain.overlap(train, held)
+    )
+    said = named.overlap(train, held)
+    assert said.endswith("; 10 are inequivalent to every training grid under the task's symmetries")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_several_answers_are_said_when_training_starts(quiet, squares, tmp_path, capsys):
+    rows = latin(120)
+    other = [[5 - cell for cell in row] for row in rows[3][1]]
+    path = write(tmp_path / "several.jsonl", [*rows, (rows[3][0], other), rows[4]])
+    task = Grids().fitted(str(path))
+    train = load_splits(task, path).train
+    assert len(train) > 100 and (task.read(path).contradicted(), train.contradicted()[0]) == ((1, 120), 1)
+    for name, said in (("several", True), ("latin", False)):
+        overrides = [f"data={tmp_path / name}.jsonl", *TINY]
+        eq.train("eqr-grid", overrides, out=tmp_path / name, device="cpu", quiet=quiet)
+        text = " ".join(capsys.readouterr().err.split())
+        assert (f"1 of {train.contradicted()[1]} inputs to train on" in text) is (said and not quiet)
+        assert ("(EqR, App. C.2)" in text) is (said and not quiet)
 
 
 def test_a_survey_counts_and_finds_several_answers(tmp_path):

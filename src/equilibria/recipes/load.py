@@ -31,6 +31,8 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe of the package by name, or a YAML file by path, with `section.key=value` overrides on top.
 
+    `data=FILE` is short for `data.source=FILE`.
+
     Raises:
         RecipeError: no such recipe, or a key or value that does not exist or does not fit.
     """
@@ -47,13 +49,19 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), where: str = "recipe"
         written = OmegaConf.create(text)
         if not isinstance(written, DictConfig):
             raise RecipeError(f"{where}: a recipe is a mapping of sections, this is a list")
-        changes = OmegaConf.from_dotlist(list(overrides))
+        changes = OmegaConf.from_dotlist([_whole(override) for override in overrides])
         _drop_other_kinds(written, changes)
         values = OmegaConf.to_container(OmegaConf.merge(written, changes), resolve=True)
     except (OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(f"{where}: not a readable recipe: {error}") from error
     assert isinstance(values, dict)
     return _validate({str(key): value for key, value in values.items()}, where)
+
+
+def _whole(override: str) -> str:
+    """An override with its key written out, where it names the data by the section: `data=FILE`."""
+    key, _, value = override.partition("=")
+    return f"data.source={value}" if key == "data" and not value.lstrip().startswith("{") else override
 
 
 CHOICES = {"solver": "name", "schedule": "name", "gradient": "name", "halting": "rule"}

@@ -200,6 +200,6 @@ def hub_file(dataset: str, filename: str) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{dataset} is no file or folder here, and {filename} of the Hub dataset {dataset} could not be "
-            f"fetched ({reason}); give the path of a local file, or of a folder with train.csv and test.csv; a "
-            "file of a Hub dataset is named hf://datasets/owner/name/FILE"
+            f"fetched ({reason}); give the path of a local file, or of a folder with train.csv and test.csv; "
+            "a file of a Hub dataset is named hf://datasets/owner/name/FILE"
         ) from error

@@ -238,7 +238,7 @@ class Grids(Task):
         return torch.from_numpy(chosen(self.hashes(self.canonical(problems.inputs))))
 
     def canonical(self, inputs: Tensor) -> Tensor:
-        """One representative of each problem [count, tokens]: the same for those that `augment` makes of it."""
+        """One representative of each problem [count, tokens]: the same for all that `augment` makes of it."""
         return self.symmetries.canonical(inputs)
 
     def hashes(self, grids: Tensor) -> NDArray[np.uint64]:
