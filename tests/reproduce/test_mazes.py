@@ -84,9 +84,17 @@ def table(**changes):
 def test_each_statement_is_judged_by_the_numbers_of_the_table():
     assert [note.split(": ")[1][:3] for note in maze.verdict(table())[:5]] == ["yes"] * 5
     falling = maze.verdict(table(exact=39.0))
+    assert "within the spread" not in falling[0]
     assert falling[1] == "Depth beyond training helps EqR (4 times): no, 40.0 to 39.0%."
     assert "AUROC 0.900" in falling[-1]
     assert "nothing to tell apart" in maze.verdict(table(auroc=None))[-1]
+
+
+def test_a_gap_that_seeds_alone_may_make_is_said_to_be_one():
+    rows = [row(method=method, depth=depth) for method in ("TRM", "EqR") for depth in (8, 32)]
+    rows.append(row(depth=32, breadth=16, majority=1.0, most_converged=1.0))
+    rows.append(row(method="TRM", seed=1, exact=38.0))
+    assert maze.verdict(maze.budgets(by_method(rows)))[0].endswith("spread of the seeds.")
 
 
 def test_published_numbers_stand_beside_the_budgets_they_are_of():

@@ -105,8 +105,8 @@ REPRODUCTION = Reproduction(
     name="maze-ambiguity",
     what="EqR App. C.2: labels that name one of several answers",
     scales={
-        "cpu": "6 runs (3 sorts of 11×11 mazes, 2 seeds), of which `maze` shares 2: TBD minutes each on one "
-        "core",
+        "cpu": "6 runs (3 sorts of 11×11 mazes, 2 seeds), of which `maze` shares 2: 10 to 13 minutes "
+        "each on one core",
         "paper": "6 runs of 100,000 steps at 30×30: days of one GPU",
     },
     run=run,
