@@ -105,9 +105,11 @@ def test_published_numbers_stand_beside_the_budgets_they_are_of():
 
 
 def test_more_depth_is_judged_for_each_sort_of_mazes():
-    rows = [row(method="several shortest paths"), row(method="several shortest paths", depth=32, exact=38.0)]
+    exact = {8: 40.0, 16: 45.0, 64: 44.0}
+    rows = [row(method="several shortest paths", depth=d, exact=value) for d, value in exact.items()]
     said = ambiguity.verdict(by_method(rows), "several shortest paths")
-    assert "falls (-2.0 points, 40.0 to 38.0%)" in said and "50.0 to 50.0%" in said
+    assert "depth 8, 16, 64: exact accuracy 40.0 → 45.0 (+5.0) → 44.0 (-1.0)" in said
+    assert "a shortest path 50.0 → 50.0 (+0.0) → 50.0 (+0.0)." in said
 
 
 def test_both_are_made_from_the_same_runs_and_written(setup, tmp_path):

@@ -3,7 +3,6 @@
 import math
 
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 
@@ -50,6 +49,8 @@ def auroc(residual: Tensor, correct: Tensor) -> float:
     right = correct.flatten()
     if right.all() or not right.any():
         return math.nan
+    from sklearn.metrics import roc_auc_score  # slow to import, and only this needs it
+
     return float(roc_auc_score(right.numpy(), -residual.flatten().double().numpy()))
 
 

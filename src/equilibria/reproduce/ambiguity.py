@@ -7,6 +7,7 @@ label (as in Maze-Hard). The last two differ in nothing else.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
@@ -53,17 +54,23 @@ def run(setup: Setup) -> Findings:
 
 
 def verdict(summaries: Sequence[Row], method: str) -> str:
-    """How accuracy goes on beyond the depth of training."""
+    """How accuracy goes on beyond the depth of training: to twice it, and from there to eight times."""
     rows = {row["depth"]: row for row in summaries if row["method"] == method}
     trained = next(iter(rows.values()))["trained"]
-    before, after = rows[trained], rows[4 * trained]
-    change = after["exact"] - before["exact"]
-    goes = "rises" if change > 0 else "falls" if change < 0 else "stays"
+    at = [rows[factor * trained] for factor in (1, 2, 8)]
+    exact = [row["exact"] for row in at]
+    shortest = [row["any_shortest"] for row in at]
+    depths = ", ".join(str(row["depth"]) for row in at)
     return (
-        f"Mazes {'with ' if 'path' in method else ''}{method}: from depth {trained} to {4 * trained} exact "
-        f"accuracy {goes} ({change:+.1f} points, {before['exact']:.1f} to {after['exact']:.1f}%), answers "
-        f"that are a shortest path go from {before['any_shortest']:.1f} to {after['any_shortest']:.1f}%."
+        f"Mazes {'with ' if 'path' in method else ''}{method}, depth {depths}: exact accuracy "
+        f"{_steps(exact)}; answers that are a shortest path {_steps(shortest)}."
     )
+
+
+def _steps(values: Sequence[float]) -> str:
+    """`58.9 → 80.0 (+21.1) → 82.8 (+2.8)`."""
+    changes = [f"→ {after:.1f} ({after - before:+.1f})" for before, after in pairwise(values)]
+    return " ".join([f"{values[0]:.1f}", *changes])
 
 
 def draw(summaries: Sequence[Row], path: Path) -> None:
@@ -98,7 +105,7 @@ def draw(summaries: Sequence[Row], path: Path) -> None:
         axes.set_xlabel("depth, iterations (dotted: trained)")
         axes.set_ylabel("accuracy on new mazes (%)")
         axes.set_ylim(-3, 103)
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, columnspacing=1.0)
 
 
 REPRODUCTION = Reproduction(
