@@ -155,7 +155,7 @@ def test_a_very_long_line_is_refused_before_it_fills_memory(tmp_path):
             for _ in range(80):
                 file.write("1, " * 2**18)  # 60 MiB in all
         tracemalloc.start()
-        with pytest.raises(DataError, match=r"line 2 has more than 16,777,216 characters"):
+        with pytest.raises(DataError, match=r"line 2 has more than 4,194,304 characters"):
             survey(path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

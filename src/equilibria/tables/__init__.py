@@ -3,6 +3,7 @@
 It knows nothing of what the columns mean. The format is told by the end of the file's name.
 """
 
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,29 @@ def table_format(path: str | Path) -> Format | None:
 
 
 def existing_file(path: str | Path) -> Path:
-    """`path`, if it is a file. Raises DataError where it is a folder or nothing."""
+    """`path`, if it is a file that may be read. Raises DataError where it is a folder, a pipe or nothing."""
     path = Path(path)
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink() and isinstance(error, FileNotFoundError):
+            raise DataError(f"{path} is a link to {path.readlink()}, which does not exist; mend it") from None
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise DataError(f"{path}: there is no such file") from None
+        raise _unreadable(path, error) from None
+    if stat.S_ISDIR(mode):
         raise DataError(f"{path} is a folder: name a file in it, such as {path / 'train.csv'}")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{path} is a pipe or a device: copy what it gives into a file, and name that")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise _unreadable(path, error) from None
     return path
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} cannot be read ({error.strerror or error}); are its permissions right?")
 
 
 def read_columns(
@@ -81,7 +98,15 @@ def read_columns(
     format and a path that is no file, at once; for a file that cannot be read as a whole, on the way.
     """
     path = existing_file(path)
-    return MODULES[format or _known(path)].read(path, rows, only)
+    return _guarded(path, MODULES[format or _known(path)].read(path, rows, only))
+
+
+def _guarded(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same chunks; a disk that fails on the way is a DataError."""
+    try:
+        yield from chunks
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:

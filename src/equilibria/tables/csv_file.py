@@ -5,12 +5,12 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from equilibria.errors import DataError
 from equilibria.tables.chunk import Broken, Chunk, shortened, tidy, twice
+from equilibria.tables.lines import batches, opened
 from equilibria.tables.lines import lines as lines_of
 
 
@@ -46,22 +46,23 @@ class _Lines:
 def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]:
     """Chunks of at most `rows` rows with the columns `only`, all values text; blank lines are no rows.
 
-    Columns without a name are left out. Raises DataError for a header that cannot be read, and for
-    a line that is too long to be a row.
+    Fewer where these are long. Columns without a name are left out. Raises DataError for a header that cannot
+    be read, for a line that is too long to be a row, and where the file is no text.
     """
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with opened(path, newline="") as file:
         lines = _Lines(lines_of(path, file))
         reader = csv.reader(lines, strict=True)
         names = _header(path, reader, lines, only)
-        numbered = _rows(reader, lines, names)
+        numbered = ((_size(item), item) for item in _rows(reader, lines, names))
         start = 0
-        while True:
-            batch = list(islice(numbered, rows))
-            if batch or start == 0:
-                yield _chunk(names, batch, start, only)
+        for batch in batches(numbered, rows):
+            yield _chunk(names, batch, start, only)
             start += len(batch)
-            if len(batch) < rows:
-                return
+
+
+def _size(item: tuple[int, list[str]] | Broken) -> int:
+    """Characters that a row holds."""
+    return len(item.text) if isinstance(item, Broken) else sum(map(len, item[1]))
 
 
 def _header(path: Path, reader: Any, lines: _Lines, only: Collection[str] | None) -> list[str]:
@@ -71,7 +72,7 @@ def _header(path: Path, reader: Any, lines: _Lines, only: Collection[str] | None
         raise DataError(f"{path}, line 1 is not CSV: {error}") from None
     lines.go_on(len(lines.taken))
     if name := twice([name for name in names if name and (only is None or name in only)]):
-        raise DataError(f"{path}, line 1: two columns have the name {name!r}; rename one")
+        raise DataError(f"{path}, line 1: two columns have the name {shortened(name)!r}; rename one")
     return names
 
 
@@ -87,7 +88,7 @@ def _rows(reader: Any, lines: _Lines, names: list[str]) -> Iterator[tuple[int, l
         except csv.Error as error:
             reason = f"is not CSV: {error}"
         if fields and len(fields) != len(names):
-            reason = f"has {len(fields)} fields; the header names {len(names)}: {', '.join(names)}"
+            reason = f"has {len(fields)} fields; the header names {len(names)}: {shortened(', '.join(names))}"
         taken = len(lines.taken)
         if reason:
             if taken > 1:

@@ -3,29 +3,30 @@
 import json
 import math
 from collections.abc import Collection, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from equilibria.tables.chunk import Broken, Chunk, shortened, tidy, twice
-from equilibria.tables.lines import lines
+from equilibria.tables.json_text import NotJsonError, parse_json
+from equilibria.tables.lines import batches, lines, opened
 
 
 def read(path: Path, rows: int, only: Collection[str] | None) -> Iterator[Chunk]:
     """Chunks of at most `rows` rows with the keys `only`; a key that an object lacks has the value None.
 
-    Raises DataError for a line that is too long to be a row.
+    Fewer where these are long. Raises DataError for a line that is too long to be a row, and where the file
+    is no text.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        numbered = ((number, line) for number, line in enumerate(lines(path, file), 1) if not line.isspace())
+    with opened(path) as file:
+        numbered = (
+            (len(line), (number, line))
+            for number, line in enumerate(lines(path, file), 1)
+            if not line.isspace()
+        )
         start = 0
-        while True:
-            batch = list(islice(numbered, rows))
-            if batch or start == 0:
-                yield _chunk(batch, start, only)
+        for batch in batches(numbered, rows):
+            yield _chunk(batch, start, only)
             start += len(batch)
-            if len(batch) < rows:
-                return
 
 
 def _chunk(batch: list[tuple[int, str]], start: int, only: Collection[str] | None) -> Chunk:
@@ -50,16 +51,14 @@ def _chunk(batch: list[tuple[int, str]], start: int, only: Collection[str] | Non
 def _record(line: str) -> dict[str, Any] | str:
     """The object of one line, or why there is none."""
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        return f"is not JSON ({error.msg} at character {error.colno}); write one object a line"
-    except (ValueError, RecursionError) as error:
-        return f"is JSON that cannot be read: {error}"
+        record = parse_json(line, "write one object a line")
+    except NotJsonError as error:
+        return str(error)
     if not isinstance(record, dict):
         return "is JSON, but not an object: write one {…} a line, with a key for each column"
     names = [tidy(name) for name in record]
     if name := twice(names):
-        return f"has the key {name!r} twice"
+        return f"has the key {shortened(name)!r} twice; leave one out"
     return dict(zip(names, record.values(), strict=True))
 
 
