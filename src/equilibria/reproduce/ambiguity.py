@@ -97,7 +97,7 @@ def draw(summaries: Sequence[Row], path: Path) -> None:
                     marker=MARKERS[place],
                     mfc="white",
                     linestyle=":",
-                    label=f"{variant.label}, any of them",
+                    label="several: any of them",
                 )
         axes.axvline(summaries[0]["trained"], color="0.5", linewidth=0.8, linestyle=":")
         axes.set_xscale("log", base=2)
@@ -105,7 +105,7 @@ def draw(summaries: Sequence[Row], path: Path) -> None:
         axes.set_xlabel("depth, iterations (dotted: trained)")
         axes.set_ylabel("accuracy on new mazes (%)")
         axes.set_ylim(-3, 103)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, columnspacing=1.0)
+        axes.legend(loc="lower right")
 
 
 REPRODUCTION = Reproduction(
