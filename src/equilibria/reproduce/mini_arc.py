@@ -212,8 +212,8 @@ REPRODUCTION = Reproduction(
     name="mini-arc",
     what="EqR Tab. 14 (Mini-ARC): HRM, TRM, EqR",
     scales={
-        "cpu": "3 runs of 2,000 steps beside a folder mini-arc: about 12 minutes each on one core, too "
-        "few to generalize",
+        "cpu": "3 runs of 2,000 steps beside a folder mini-arc: 13 to 25 minutes each on one core, "
+        "too few to generalize",
         "paper": "3 runs of 12,000 steps beside a folder mini-arc: minutes each on one GPU",
     },
     run=run,
