@@ -73,7 +73,14 @@ def computed():
     words = [line.split()[1] for line in notes.read_text().splitlines()] if notes.exists() else []
     return [int(word) for word in words if word.isdigit()]
 
-def start():
+def hesitate(text, note=main.note, counts=[]):
+    # On a busy machine a kill comes late, and shall still meet a process at work.
+    note(text)
+    counts += [text] if isinstance(text, int) else []
+    if len(counts) == 12:
+        time.sleep(3600)
+
+def start(doomed):
     # A library's hook that runs at a fork would swallow an interrupt: it waits until after that.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     child = os.fork()
@@ -82,6 +89,7 @@ def start():
             sys.stderr = open(os.devnull, "w")
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if child == 0:
+            main.note = hesitate if doomed else main.note
             main.main()
     finally:
         if child == 0:
@@ -93,7 +101,7 @@ parts = main.folder / "parts"
 draw = random.Random(int(sys.argv[3]))
 kept, seen, deaths = set(), 0, 0
 for _ in range(20):
-    child = start()
+    child = start(doomed=True)
     until = len(computed()) + draw.randrange(10)
     while len(computed()) < until:
         time.sleep(0.0005)
@@ -105,7 +113,7 @@ for _ in range(20):
     assert kept <= recorded(), f"lost: {kept - recorded()}"
     kept, seen = recorded(), len(now)
 assert 3 <= deaths <= 17 and 0 < len(kept) < main.ITEMS, (deaths, len(kept))
-os.waitpid(start(), 0)
+os.waitpid(start(doomed=False), 0)
 last = computed()[seen:]
 assert sorted(last) == sorted(set(range(main.ITEMS)) - kept)
 """
