@@ -137,7 +137,10 @@ def start(argv):
 
 
 def ended_well(process):
-    told, _ = process.communicate(timeout=120)
+    try:
+        told, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()  # nobody else would
     assert process.returncode == 0, told[-3000:]
 
 

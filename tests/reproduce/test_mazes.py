@@ -3,20 +3,15 @@
 import csv
 
 import pytest
-import torch
 
-from equilibria.inference.pool import Pool
 from equilibria.reproduce import ambiguity, maze
-from equilibria.reproduce.mazes import attempts, by_method, mean, shortest
-from equilibria.tasks.maze import Maze
-from equilibria.tasks.problems import Problems
+from equilibria.reproduce.mazes import attempts, by_method, mean
 
 TINY = (
     *("task.size=6", "reasoner.width=16", "reasoner.heads=2", "reasoner.channel_inner=32"),
     *("data.count=20", "data.held_out_count=12", "training.steps=2", "training.batch=4", "training.depth=2"),
     *("training.compiled=false", "training.evaluate_every=100", "training.save_every=100"),
 )
-LOOP = "S  \n # \n  G"  # two shortest paths
 
 
 def test_trm_and_eqr_differ_in_what_eqr_adds_and_in_nothing_else(setup):
@@ -41,19 +36,6 @@ def test_the_sorts_of_mazes_differ_in_nothing_but_the_task(setup):
     assert without == {"name": "maze", "size": 11}
     assert unique == without | {"mode": "random", "unique": True}
     assert several == without | {"mode": "random", "unique": False}
-
-
-def test_another_shortest_path_than_the_label_is_none_the_less_one():
-    task = Maze.for_text(LOOP)
-    inputs = task.parse(LOOP).inputs
-    answers = torch.stack([_tokens(path) for path in ("Soo #o  G", "S  o# ooG", "Soo ooooG")])
-    nothing = torch.zeros(1, 3)
-    pool = Pool(answers[None], nothing, nothing, nothing, nothing.long(), nothing.bool())
-    assert shortest(task, Problems(inputs, answers[:1], ("",)), pool).tolist() == [[True, True, False]]
-
-
-def _tokens(path):
-    return torch.tensor(["?# SGo".index(character) for character in path], dtype=torch.uint8)
 
 
 def row(**changes):

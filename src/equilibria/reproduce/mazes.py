@@ -7,17 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import auroc, averaged, chosen, path_independence
-from equilibria.inference.pool import Pool
+from equilibria.diagnostics.validity import valid_answers
 from equilibria.inference.selection import majority, most_converged
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe, load_recipe
 from equilibria.reproduce.reproduction import Row, Setup
 from equilibria.reproduce.runs import CachedRun, Remaining, side_by_side
-from equilibria.tasks import Problems, Task
+from equilibria.tasks import Problems
 
 SELECTED = 256
 """Held-out mazes that are tried many times, where restarts are compared."""
@@ -98,12 +96,13 @@ def scores(attempt: Attempt, cache: Path, device: str) -> list[Row]:
 
 def at_depths(pipeline: Pipeline, problems: Problems, breadth: int, depths: Sequence[int]) -> list[Row]:
     """Accuracies in percent, of one pass of full-length trajectories, a row for each depth."""
-    assert problems.labels is not None
     labels = problems.labels
+    assert labels is not None
     pools = pipeline.engine.pools(problems.inputs, depths=tuple(depths), breadth=breadth)
     rows: list[Row] = []
     for depth, pool in zip(depths, pools, strict=True):
-        right = correct(pool, labels)
+        right, shortest = correct(pool, labels), valid_answers(pipeline.task, problems.inputs, pool.answers)
+        assert shortest is not None  # a maze may have several
         several = {
             "majority": 100 * chosen(right, majority(pool)).mean().item(),
             "most_converged": 100 * chosen(right, most_converged(pool)).mean().item(),
@@ -115,20 +114,13 @@ def at_depths(pipeline: Pipeline, problems: Problems, breadth: int, depths: Sequ
                 "breadth": breadth,
                 "problems": len(problems),
                 "exact": 100 * averaged(right).mean().item(),
-                "any_shortest": 100 * averaged(shortest(pipeline.task, problems, pool)).mean().item(),
+                "any_shortest": 100 * averaged(shortest).mean().item(),
                 "auroc": auroc(pool.residual, right),
                 "residual": pool.residual.mean().item(),
             }
             | (several if breadth > 1 else dict.fromkeys(several))
         )
     return rows
-
-
-def shortest(task: Task, problems: Problems, pool: Pool) -> Tensor:
-    """Whether each answer marks a shortest path, the label's or another: bool `[problems, restarts]`."""
-    count, restarts, _ = pool.answers.shape
-    inputs = problems.inputs.repeat_interleave(restarts, 0)
-    return task.valid(inputs, pool.answers.flatten(0, 1)).view(count, restarts)
 
 
 MEANS = ("exact", "any_shortest", "majority", "most_converged", "auroc", "path_independence", "residual")
