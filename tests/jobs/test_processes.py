@@ -101,8 +101,8 @@ parts = main.folder / "parts"
 draw = random.Random(int(sys.argv[3]))
 kept, seen, deaths = set(), 0, 0
 for _ in range(20):
-    child = start(doomed=True)
     until = len(computed()) + draw.randrange(10)
+    child = start(doomed=True)
     while len(computed()) < until:
         time.sleep(0.0005)
     time.sleep(draw.uniform(0, 2 * main.pause))
