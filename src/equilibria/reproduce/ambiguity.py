@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
+from equilibria.reproduce.drawing import COLOURS, MARKERS, picture
 from equilibria.reproduce.maze import EQR
-from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method
+from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method, draw_over_depth
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
 RANDOM = ("task.mode=random",)
@@ -76,35 +76,18 @@ def _steps(values: Sequence[float]) -> str:
 def draw(summaries: Sequence[Row], path: Path) -> None:
     """Accuracy over depth for each sort of mazes; any shortest path where that is another number."""
     with picture(path) as (_, axes):
-        for place, variant in enumerate(VARIANTS):
-            rows = [row for row in summaries if row["method"] == variant.label]
-            depths = [row["depth"] for row in rows]
-            axes.errorbar(
-                depths,
-                [row["exact"] for row in rows],
-                [row["spread"] for row in rows],
-                color=COLOURS[place],
-                marker=MARKERS[place],
-                linestyle=LINES[place],
-                capsize=2,
-                label=variant.label,
-            )
-            if variant is AMBIGUOUS:
-                axes.plot(
-                    depths,
-                    [row["any_shortest"] for row in rows],
-                    color=COLOURS[place],
-                    marker=MARKERS[place],
-                    mfc="white",
-                    linestyle=":",
-                    label="several: any of them",
-                )
-        axes.axvline(summaries[0]["trained"], color="0.5", linewidth=0.8, linestyle=":")
-        axes.set_xscale("log", base=2)
-        axes.get_xaxis().set_major_formatter("{x:.0f}")
-        axes.set_xlabel("depth, iterations (dotted: trained)")
-        axes.set_ylabel("accuracy on new mazes (%)")
-        axes.set_ylim(-3, 103)
+        draw_over_depth(axes, summaries, VARIANTS)
+        place = VARIANTS.index(AMBIGUOUS)
+        rows = [row for row in summaries if row["method"] == AMBIGUOUS.label]
+        axes.plot(
+            [row["depth"] for row in rows],
+            [row["any_shortest"] for row in rows],
+            color=COLOURS[place],
+            marker=MARKERS[place],
+            mfc="white",
+            linestyle=":",
+            label="several: any of them",
+        )
         axes.legend(loc="lower right")
 
 
@@ -114,7 +97,7 @@ REPRODUCTION = Reproduction(
     scales={
         "cpu": "6 runs (3 sorts of 11×11 mazes, 2 seeds), of which `maze` shares 2: 10 to 13 minutes "
         "each on one core",
-        "paper": "6 runs of 100,000 steps at 30×30: days of one GPU",
+        "paper": "6 runs of 100,000 steps at 30×30: not timed yet",
     },
     run=run,
 )

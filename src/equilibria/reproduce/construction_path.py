@@ -17,10 +17,10 @@ from typing import Any
 from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.files import write_text
 from equilibria.pipeline import Pipeline
-from equilibria.recipes import Recipe, load_recipe
+from equilibria.recipes import Recipe
 from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
-from equilibria.reproduce.runs import CachedRun, Remaining, side_by_side
+from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks import Problems
 
 
@@ -87,9 +87,7 @@ def attempts(setup: Setup) -> list[Attempt]:
             for row in ROWS:
                 smaller = (*CPU, *row.changes) if setup.scale == "cpu" else ()
                 changes = [*smaller, *RARELY, *setup.overrides, rate]
-                first = load_recipe(row.recipe, changes).training.seed
-                recipe = load_recipe(row.recipe, [*changes, f"training.seed={first + seed}"])
-                found.append(Attempt(row, recipe))
+                found.append(Attempt(row, seeded(row.recipe, changes, seed)))
     return found
 
 

@@ -8,8 +8,8 @@ EqR from many initial states.
 from collections.abc import Sequence
 from pathlib import Path
 
-from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
-from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method
+from equilibria.reproduce.drawing import COLOURS, picture
+from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method, draw_over_depth
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
 TRM, EQR = (
@@ -121,30 +121,12 @@ def _statement(what: str, before: Row, after: Row) -> str:
 def draw(summaries: Sequence[Row], path: Path) -> None:
     """Accuracy of single trajectories over depth, and of many restarts."""
     with picture(path) as (_, axes):
-        for place, variant in enumerate((TRM, EQR)):
-            rows = [r for r in summaries if r["method"] == variant.label and r["breadth"] == 1]
-            axes.errorbar(
-                [row["depth"] for row in rows],
-                [row["exact"] for row in rows],
-                [row["spread"] for row in rows],
-                color=COLOURS[place],
-                marker=MARKERS[place],
-                linestyle=LINES[place],
-                capsize=2,
-                label=f"{variant.label}, one trajectory",
-            )
+        draw_over_depth(axes, summaries, (TRM, EQR))
         many = [row for row in summaries if row["breadth"] > 1]
         style = {"color": COLOURS[1], "mfc": "white", "linestyle": "none"}
         for marker, key, name in (("^", "most_converged", "most converged"), ("v", "majority", "majority")):
             label = f"EqR, {name} of {EQR.breadth}"
             axes.plot([r["depth"] for r in many], [r[key] for r in many], marker=marker, label=label, **style)
-        trained = summaries[0]["trained"]
-        axes.axvline(trained, color="0.5", linewidth=0.8, linestyle=":")
-        axes.set_xscale("log", base=2)
-        axes.get_xaxis().set_major_formatter("{x:.0f}")
-        axes.set_xlabel("depth, iterations (dotted: trained)")
-        axes.set_ylabel("exact accuracy on new mazes (%)")
-        axes.set_ylim(-3, 103)
         axes.legend(loc="lower right")
 
 
@@ -154,7 +136,7 @@ REPRODUCTION = Reproduction(
     scales={
         "cpu": "4 runs (TRM and EqR, 2 seeds) of 2,000 steps on 11×11 mazes: 10 to 13 minutes each on "
         "one core",
-        "paper": "4 runs (TRM and EqR, 2 seeds) of 100,000 steps at 30×30: days of one GPU",
+        "paper": "4 runs (TRM and EqR, 2 seeds) of 100,000 steps at 30×30: not timed yet",
     },
     run=run,
 )

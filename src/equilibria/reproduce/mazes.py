@@ -12,9 +12,10 @@ from equilibria.diagnostics.metrics import auroc, averaged, chosen, path_indepen
 from equilibria.diagnostics.validity import valid_answers
 from equilibria.inference.selection import majority, most_converged
 from equilibria.pipeline import Pipeline
-from equilibria.recipes import Recipe, load_recipe
+from equilibria.recipes import Recipe
+from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS
 from equilibria.reproduce.reproduction import Row, Setup
-from equilibria.reproduce.runs import CachedRun, Remaining, side_by_side
+from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks import Problems
 
 SELECTED = 256
@@ -52,9 +53,7 @@ def attempts(variants: Sequence[Variant], setup: Setup) -> list[Attempt]:
     for seed in range(setup.seeds):
         for variant in variants:
             changes = [*variant.changes, *setup.overrides]
-            first = load_recipe(variant.recipe[setup.scale], changes)
-            chosen_seed = f"training.seed={first.training.seed + seed}"
-            found.append(Attempt(variant, load_recipe(variant.recipe[setup.scale], [*changes, chosen_seed])))
+            found.append(Attempt(variant, seeded(variant.recipe[setup.scale], changes, seed)))
     return found
 
 
@@ -152,3 +151,25 @@ def by_method(rows: Sequence[Row]) -> list[Row]:
         summary([r for r in rows if (methods.index(r["method"]), r["breadth"], r["depth"]) == key])
         for key in sorted(keys)
     ]
+
+
+def draw_over_depth(axes: Any, summaries: Sequence[Row], variants: Sequence[Variant]) -> None:
+    """Exact accuracy of single trajectories over depth, a line for each variant; the trained depth dotted."""
+    for place, variant in enumerate(variants):
+        rows = [row for row in summaries if row["method"] == variant.label and row["breadth"] == 1]
+        axes.errorbar(
+            [row["depth"] for row in rows],
+            [row["exact"] for row in rows],
+            [row["spread"] for row in rows],
+            color=COLOURS[place],
+            marker=MARKERS[place],
+            linestyle=LINES[place],
+            capsize=2,
+            label=variant.label,
+        )
+    axes.axvline(summaries[0]["trained"], color="0.5", linewidth=0.8, linestyle=":")
+    axes.set_xscale("log", base=2)
+    axes.get_xaxis().set_major_formatter("{x:.0f}")
+    axes.set_xlabel("depth, iterations (dotted: trained)")
+    axes.set_ylabel("accuracy on new mazes (%)")
+    axes.set_ylim(-3, 103)

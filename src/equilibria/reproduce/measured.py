@@ -4,17 +4,14 @@ All three are counted from the operations themselves, so they work on the meta d
 have shapes and no numbers: a network that would need terabytes is counted in seconds.
 """
 
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from equilibria.training.live import live_bytes
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,10 @@ def measure(forward: Callable[[], Tensor], there: Iterable[Tensor], leaves: Iter
         back = flops.get_total_flops() - ahead
     del scalar
     _drop_gradients(differentiated)
-    with _Alive(existing) as alive:
-        forward().backward()
+    held = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in existing}
+    alive = live_bytes(lambda: forward().backward())
     _drop_gradients(differentiated)
-    return Measurement(ahead, back, kept.bytes, alive.peak)
+    return Measurement(ahead, back, kept.bytes, sum(held.values()) + max(alive))
 
 
 def _drop_gradients(leaves: Iterable[Tensor]) -> None:
@@ -78,35 +75,3 @@ class _Kept:
             self.bytes += storage.nbytes()
             self._held.append(tensor)
         return tensor
-
-
-class _Alive(TorchDispatchMode):
-    """Follows every storage from the operation that makes it to its end."""
-
-    def __init__(self, there: Iterable[Tensor]) -> None:
-        super().__init__()
-        self._seen: dict[int, Any] = {}
-        self.bytes = self.peak = 0
-        for tensor in there:
-            self._follow(tensor)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for value in tree_leaves(result):
-            if isinstance(value, Tensor) and value.layout == torch.strided:
-                self._follow(value)
-        return result
-
-    def _follow(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._seen:
-            return
-
-        def end(_: Any) -> None:
-            del self._seen[key]
-            self.bytes -= size
-
-        self._seen[key] = weakref.ref(storage, end)
-        self.bytes += size
-        self.peak = max(self.peak, self.bytes)

@@ -20,7 +20,7 @@ from equilibria.errors import TrainingError
 from equilibria.files import write_text
 from equilibria.loading import load
 from equilibria.pipeline import Pipeline
-from equilibria.recipes import Recipe
+from equilibria.recipes import Recipe, load_recipe
 from equilibria.reproduce.reproduction import cores
 from equilibria.runs import read_splits, train
 from equilibria.tasks import Splits
@@ -118,6 +118,12 @@ def _while_alive(parent: int, work: Callable[[Item], Result], item: Item) -> Res
     if os.getppid() != parent:
         os._exit(1)
     return work(item)
+
+
+def seeded(name: str, changes: Sequence[str], seed: int) -> Recipe:
+    """The recipe `name` with `changes`, its own seed moved on by `seed`."""
+    first = load_recipe(name, changes).training.seed
+    return load_recipe(name, [*changes, f"training.seed={first + seed}"])
 
 
 class Remaining:

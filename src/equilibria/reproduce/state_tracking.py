@@ -16,10 +16,10 @@ import torch
 
 from equilibria.diagnostics.metrics import interval
 from equilibria.pipeline import Pipeline
-from equilibria.recipes import Recipe, load_recipe
+from equilibria.recipes import Recipe
 from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
-from equilibria.reproduce.runs import CachedRun, Remaining, side_by_side
+from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks.permutations import Permutations, final_state_right, prefix_right
 
 
@@ -65,9 +65,7 @@ def attempts(setup: Setup) -> list[Attempt]:
     found: list[Attempt] = []
     for seed in range(setup.seeds):
         for name in dict.fromkeys(model.recipe[setup.scale] for model in MODELS):
-            first = load_recipe(name, setup.overrides).training.seed
-            recipe = load_recipe(name, [*setup.overrides, f"training.seed={first + seed}"])
-            found.append(Attempt(name, recipe))
+            found.append(Attempt(name, seeded(name, setup.overrides, seed)))
     return found
 
 

@@ -1,21 +1,16 @@
 """What a run will cost, counted on a few rows before it starts."""
 
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.weak import WeakIdKeyDictionary
 
 from equilibria.reasoners.interface import Reasoner
 from equilibria.training.carry import Batch, Carry
 from equilibria.training.config import TrainingConfig
+from equilibria.training.live import live_bytes
 from equilibria.training.rolling import backward
 
 ROWS = 2  # of the segment that is counted; with one, some copies would not be made
@@ -52,10 +47,10 @@ def estimate(reasoner: Reasoner[Any], config: TrainingConfig, dtype: torch.dtype
     carry = _sample_carry(reasoner, config, ROWS * config.candidates)
     reasoner.zero_grad()
     with FlopCounterMode(display=False) as step:
-        fewer = _live_bytes(lambda: backward(reasoner, carry, few))
+        fewer = live_bytes(lambda: backward(reasoner, carry, few))
     larger = _sample_carry(reasoner, config, (ROWS + 1) * config.candidates)
     reasoner.zero_grad()
-    more = _live_bytes(lambda: backward(reasoner, larger, few))
+    more = live_bytes(lambda: backward(reasoner, larger, few))
     per_step = step.get_total_flops() * config.batch / ROWS
     total, begin = 0.0, 0.0
     own = {name: getattr(reasoner.config, name) for name in reasoner.adjustable}
@@ -107,42 +102,3 @@ def _fullest(fewer: list[int], more: list[int], rows: float) -> float:
     moments = min(len(fewer), len(more))
     low, high = (np.array(trace[-moments:], dtype=np.float64) for trace in (fewer, more))
     return float((low + (rows - ROWS) * (high - low)).max())
-
-
-def _live_bytes(work: Callable[[], object]) -> list[int]:
-    """Bytes of what `work` has allocated and still holds, after each of its operations."""
-    with _Memory() as memory:
-        work()
-    return memory.trace
-
-
-class _Memory(TorchDispatchMode):
-    """Follows each storage from the operation that makes it to its release."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trace: list[int] = []
-        self._live = 0
-        self._known = WeakIdKeyDictionary()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for tensor in _tensors((args, kwargs)):
-            self._known[tensor.untyped_storage()] = None  # was there before, if it is not known
-        results = func(*args, **(kwargs or {}))
-        for tensor in _tensors(results):
-            storage = tensor.untyped_storage()
-            if storage not in self._known:
-                self._known[storage] = None
-                self._live += storage.nbytes()
-                weakref.finalize(storage, self._release, storage.nbytes())
-        self.trace.append(self._live)
-        return results
-
-    def _release(self, size: int) -> None:
-        self._live -= size
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    """The tensors in a tree; without sparse ones, the gradients of identity tables, which are small."""
-    leaves: list[Any] = tree_leaves(tree)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout == torch.strided]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from equilibria.diagnostics.metrics import exactly_right
 from equilibria.diagnostics.validity import valid_answers
 from equilibria.dynamics.solvers import Picard, Solver
 from equilibria.errors import TrainingError
@@ -211,7 +212,7 @@ class Training:
             )
             asked = problems.labels != 0
             right = (pool.answers[:, 0] == problems.labels) & asked
-            accuracy = (right | ~asked).all(dim=1).double().mean().item()
+            accuracy = exactly_right(pool.answers[:, 0], problems.labels).double().mean().item()
             tokens = float((right.sum(dim=1) / asked.sum(dim=1).clamp(min=1)).sum())
             valid = valid_answers(self.task, problems.inputs, pool.answers)
             if self.progress.best is None or accuracy > self.progress.best:

@@ -132,10 +132,7 @@ def _build(rng, size, perfect, walls, unique, length, maze, answer):
             goal = goals[rng.integers(0, len(goals))]
             if not perfect and unique and not _one_way(size, steps, queue, reached, goal):
                 continue
-            maze[:] = np.where(free, OPEN, WALL)
-            maze[start], maze[goal] = START, GOAL
-            answer[:] = maze
-            mark(parents, goal, answer)
+            _write(free, start, goal, parents, maze, answer)
             return True
     return False
 
@@ -164,10 +161,7 @@ def _find(rng, size, walls, shortest, maze, answer):
             goals = np.flatnonzero(steps >= shortest)
             if len(goals) > 0:
                 goal = goals[rng.integers(0, len(goals))]
-                maze[:] = np.where(free, OPEN, WALL)
-                maze[start], maze[goal] = START, GOAL
-                answer[:] = maze
-                mark(parents, goal, answer)
+                _write(free, start, goal, parents, maze, answer)
                 return True
     return False
 
@@ -193,6 +187,15 @@ def _stretches(free, size, shortest, steps, queue, parents):
             if steps[queue[reached - 1]] >= shortest:
                 return True
     return False
+
+
+@njit(cache=True)
+def _write(free, start, goal, parents, maze, answer):
+    """Fill `maze` with cells and its two ends, `answer` also with the way by which `goal` was reached."""
+    maze[:] = np.where(free, OPEN, WALL)
+    maze[start], maze[goal] = START, GOAL
+    answer[:] = maze
+    mark(parents, goal, answer)
 
 
 @njit(cache=True)
