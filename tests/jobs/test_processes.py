@@ -73,14 +73,7 @@ def computed():
     words = [line.split()[1] for line in notes.read_text().splitlines()] if notes.exists() else []
     return [int(word) for word in words if word.isdigit()]
 
-def hesitate(text, note=main.note, counts=[]):
-    # On a busy machine a kill comes late, and shall still meet a process at work.
-    note(text)
-    counts += [text] if isinstance(text, int) else []
-    if len(counts) == 12:
-        time.sleep(3600)
-
-def start(doomed):
+def start():
     # A library's hook that runs at a fork would swallow an interrupt: it waits until after that.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     child = os.fork()
@@ -89,20 +82,21 @@ def start(doomed):
             sys.stderr = open(os.devnull, "w")
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if child == 0:
-            main.note = hesitate if doomed else main.note
             main.main()
     finally:
         if child == 0:
             os._exit(0)
     return child
 
+# What is started in the background of a shell is told to ignore interrupts, and would here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main.ITEMS = 300
 parts = main.folder / "parts"
 draw = random.Random(int(sys.argv[3]))
 kept, seen, deaths = set(), 0, 0
 for _ in range(20):
+    child = start()
     until = len(computed()) + draw.randrange(10)
-    child = start(doomed=True)
     while len(computed()) < until:
         time.sleep(0.0005)
     time.sleep(draw.uniform(0, 2 * main.pause))
@@ -113,7 +107,7 @@ for _ in range(20):
     assert kept <= recorded(), f"lost: {kept - recorded()}"
     kept, seen = recorded(), len(now)
 assert 3 <= deaths <= 17 and 0 < len(kept) < main.ITEMS, (deaths, len(kept))
-os.waitpid(start(doomed=False), 0)
+os.waitpid(start(), 0)
 last = computed()[seen:]
 assert sorted(last) == sorted(set(range(main.ITEMS)) - kept)
 """
