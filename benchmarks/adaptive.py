@@ -21,7 +21,7 @@ import equilibria as eq
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import interval
 from equilibria.inference.selection import most_converged
-from equilibria.reproduce.drawing import picture
+from equilibria.diagnostics.drawing import picture
 
 PAPER = 64 * 128  # evaluations a problem that the fixed budget of EqR takes
 

@@ -91,6 +91,17 @@ Draw = Tensor | DeferredNormal
 R = TypeVar("R", bound=RecursiveConfig)
 
 
+def _forget_other_starts(module: nn.Module, weights: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A reasoner trained from a fixed or a learned state may be run from random ones: EqR draws its
+    restarts so for TRM too. What it started from in training is then of no use."""
+    own = module.state_dict(keep_vars=True)
+    for name in [
+        name for name in weights if name.startswith((f"{prefix}fixed_state", f"{prefix}initial_map."))
+    ]:
+        if name.removeprefix(prefix) not in own:
+            del weights[name]
+
+
 class Recursion(BlockReasoner[R]):
     """What every member of the family does; which updates make an iteration is said by `slow_cycle`."""
 
@@ -110,6 +121,7 @@ class Recursion(BlockReasoner[R]):
         self.log_noise = (
             nn.Parameter(torch.full((width,), math.log(config.noise))) if config.noise_learned else None
         )
+        self.register_load_state_dict_pre_hook(_forget_other_starts)
         self.adjust({})
         self._update = self._eager_update
         self._advance = self._eager_advance

@@ -21,7 +21,7 @@ from equilibria.inference.pool import Pool
 from equilibria.inference.restarts import UntilSettled
 from equilibria.inference.selection import most_converged
 from equilibria.loading import load
-from equilibria.reproduce.drawing import COLOURS, MARKERS, picture
+from equilibria.diagnostics.drawing import COLOURS, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.runs import evaluation_problems
 from equilibria.tasks import Problems

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from equilibria.reproduce.drawing import COLOURS, MARKERS, picture
+from equilibria.diagnostics.drawing import COLOURS, MARKERS, picture
 from equilibria.reproduce.maze import EQR
 from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method, draw_over_depth
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet

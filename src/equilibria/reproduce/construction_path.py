@@ -18,9 +18,10 @@ from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.files import write_text
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS, picture
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
+from equilibria.reproduce.small import CPU, RARELY
 from equilibria.tasks import Problems
 
 
@@ -51,14 +52,6 @@ ROWS = (
     Ingredient("path-hierarchy", "+ hierarchy", 99.3, 76.5, TRUNCATED),
     Ingredient("path-act", "+ ACT", 82.2, 84.8, TRUNCATED),
 )
-CPU = (
-    "task.box=[2,3]",
-    *("reasoner.width=64", "reasoner.channel_inner=128", "reasoner.token_inner=64", "reasoner.prefix=0"),
-    *("data.source=generated", "data.limit=null", "data.count=1000", "data.held_out_count=2000"),
-    *("training.steps=700", "training.batch=128", "training.average=0.99"),
-    *("training.optimizer.warmup=100", "training.optimizer.weight_decay=0.1"),
-)
-RARELY = ("training.save_every=250", "training.evaluate_every=1000000000", "training.evaluate_problems=1")
 RATES = {"cpu": (1e-3, 3e-3), "paper": (1e-4,)}
 RATE = "training.optimizer.lr"
 SEEN = 500  # training puzzles on which the training accuracy is measured

@@ -8,7 +8,7 @@ EqR from many initial states.
 from collections.abc import Sequence
 from pathlib import Path
 
-from equilibria.reproduce.drawing import COLOURS, picture
+from equilibria.diagnostics.drawing import COLOURS, picture
 from equilibria.reproduce.mazes import Variant, all_scores, attempts, by_method, draw_over_depth
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 

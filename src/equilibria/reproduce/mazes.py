@@ -13,7 +13,7 @@ from equilibria.diagnostics.validity import valid_answers
 from equilibria.inference.selection import majority, most_converged
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.reproduce.drawing import COLOURS, LINES, MARKERS
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS
 from equilibria.reproduce.reproduction import Row, Setup
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks import Problems

@@ -14,7 +14,7 @@ from typing import Any
 
 from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.recipes import Recipe
-from equilibria.reproduce.drawing import COLOURS, picture
+from equilibria.diagnostics.drawing import COLOURS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 

@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from equilibria.recipes import Recipe, load_recipe
-from equilibria.reproduce.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
+from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
 SCALED = "pre + residual scaling"
