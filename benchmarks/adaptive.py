@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 import equilibria as eq
+from equilibria.diagnostics.drawing import picture
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import interval
 from equilibria.inference.selection import most_converged
-from equilibria.diagnostics.drawing import picture
 
 PAPER = 64 * 128  # evaluations a problem that the fixed budget of EqR takes
 

@@ -14,12 +14,13 @@ class Record:
     Attributes:
         problems: places of the problems in the call; None: all.
         restarts: of each of them the first so many; None: all.
-        states: of which iterations to keep states: 1 for all and the initial one, n for every n-th, None for the
-            last alone, 0 for none.
-        logits: likewise. (Answers, residuals and halting scores are small, and always kept for all iterations.)
+        states: of which iterations to keep states: 1 for all and the initial one, n for every n-th, None for
+            the last alone, 0 for none.
+        logits: likewise. (Answers, residuals and halting scores are small: kept for all iterations.)
         memory: bytes that states and logits may take; they are thinned further until they fit.
-        folder: where to keep the arrays as `.npy` files that are mapped into memory, so that they may be larger
-            than it; None: in memory, or, beyond 256 MB, in a temporary folder that goes with the recording.
+        folder: where to keep the arrays as `.npy` files that are mapped into memory, so that they may be
+            larger than it; None: in memory, or, beyond 256 MB, in a temporary folder that goes with the
+            recording.
     """
 
     problems: tuple[int, ...] | None = None
@@ -32,10 +33,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Recording:
-    """Trajectories that were kept, in the order of problem and restart. All arrays are on the CPU.
+    """Trajectories that were kept, in the order of problem and restart; arrays on the CPU.
 
-    A trajectory that ended before the depth of the call stays, in everything but `residuals` and `halt_logits`
-    (NaN from there on), as it ended.
+    A trajectory that ended before the depth of the call stays as it ended, in everything but `residuals` and
+    `halt_logits`, which are NaN from there on.
 
     Attributes:
         problem: `[trajectories]` the problem's place in the call.

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from equilibria.diagnostics.drawing import COLOURS, MARKERS, picture
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import exactly_right, interval
 from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead
@@ -21,7 +22,6 @@ from equilibria.inference.pool import Pool
 from equilibria.inference.restarts import UntilSettled
 from equilibria.inference.selection import most_converged
 from equilibria.loading import load
-from equilibria.diagnostics.drawing import COLOURS, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.runs import evaluation_problems
 from equilibria.tasks import Problems

@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.files import write_text
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.reproduce.small import CPU, RARELY

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from equilibria.diagnostics.drawing import COLOURS, COLUMN, MARKERS, picture
 from equilibria.reasoners import Reasoner
 from equilibria.recipes import Recipe, load_recipe
 from equilibria.reproduce.cost_formula import COPIES, UPDATE_OPERATIONS, Local, Shape
-from equilibria.diagnostics.drawing import COLOURS, COLUMN, MARKERS, picture
 from equilibria.reproduce.measured import Measurement, measure
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.training.carry import Batch, Carry

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import auroc, averaged, chosen, path_independence
 from equilibria.diagnostics.validity import valid_answers
 from equilibria.inference.selection import majority, most_converged
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS
 from equilibria.reproduce.reproduction import Row, Setup
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks import Problems

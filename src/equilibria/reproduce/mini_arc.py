@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from equilibria.diagnostics.drawing import COLOURS, picture
 from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.recipes import Recipe
-from equilibria.diagnostics.drawing import COLOURS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 

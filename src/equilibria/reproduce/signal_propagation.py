@@ -13,8 +13,8 @@ import torch
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
-from equilibria.recipes import Recipe, load_recipe
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
+from equilibria.recipes import Recipe, load_recipe
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
 SCALED = "pre + residual scaling"

@@ -1,8 +1,8 @@
 """What reproductions about Sudoku share: one recipe, whose changes are the variants that they compare.
 
-It is the last of EqR's construction path (Tab. 2), which the paper calls TRM. At the scale `paper` it is run as
-published on Sudoku-Extreme, at the scale `cpu` on 6×6 puzzles from the generator with one common set of changes.
-Two reproductions that name the same changes share their trained reasoners.
+It is the last of EqR's construction path (Tab. 2), which the paper calls TRM. At the scale `paper` it is run
+as published on Sudoku-Extreme, at the scale `cpu` on 6×6 puzzles from the generator with one common set of
+changes. Two reproductions that name the same changes share their trained reasoners.
 """
 
 from collections.abc import Sequence

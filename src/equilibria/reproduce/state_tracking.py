@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.diagnostics.metrics import interval
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.tasks.permutations import Permutations, final_state_right, prefix_right
