@@ -22,3 +22,7 @@ class CheckpointError(EquilibriaError):
 
 class TrainingError(EquilibriaError):
     """Training cannot go on: the loss is not finite, or the run does not match its recipe."""
+
+
+class Stopped(TrainingError):
+    """A training was stopped from outside before its end; all that it had is saved."""

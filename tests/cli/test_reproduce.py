@@ -1,12 +1,17 @@
 """`equilibria reproduce` as a person types it."""
 
+import importlib
 import json
 import re
 
 import pytest
 from typer.testing import CliRunner
 
+import equilibria as eq
 from equilibria.cli import app, main
+from equilibria.errors import EquilibriaError, Stopped
+
+MODULE = importlib.import_module("equilibria.reproduce.reproduction")  # a function has the same name
 
 
 def run(*arguments):
@@ -55,3 +60,52 @@ def test_a_mistake_gets_one_message_that_names_it(arguments, expected, monkeypat
         main()
     assert stop.value.code == 2
     assert expected in re.sub(r"\s+", " ", capsys.readouterr().err)
+
+
+def reproductions_of(*outcomes):
+    """Reproductions that note that they ran and then raise what they are given, or find nothing."""
+    ran = []
+
+    def one(name, outcome):
+        def make(setup):
+            ran.append(name)
+            if outcome is not None:
+                raise outcome
+            return eq.Findings([], ["a note"], [], {})
+
+        return eq.Reproduction(name, f"Tab. {name}", {"cpu": "nothing"}, make, seeds=1)
+
+    return tuple(one(str(place), outcome) for place, outcome in enumerate(outcomes)), ran
+
+
+def test_all_are_made_one_after_the_other_and_once(monkeypatch, tmp_path):
+    known, ran = reproductions_of(None, EquilibriaError("no such folder"), None)
+    monkeypatch.setattr("equilibria.reproductions", lambda: known, raising=False)
+    monkeypatch.setattr(MODULE, "code_version", lambda: "1.0")
+    arguments = ["reproduce", "all", "--device", "cpu", "--out", str(tmp_path)]
+    first = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
+    assert ran == ["0", "1", "2"]
+    assert first.exit_code == 1
+    assert "not made: 1: no such folder" in first.output
+    again = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
+    assert ran == ["0", "1", "2", "1"]
+    assert "0: made already" in again.output
+    CliRunner().invoke(app, [*arguments, "training.steps=5"], env={"COLUMNS": "160"})
+    assert ran[4:] == ["0", "1", "2"]  # another question
+
+
+def test_of_changed_code_nothing_counts_as_made(monkeypatch, tmp_path):
+    known, ran = reproductions_of(None)
+    monkeypatch.setattr("equilibria.reproductions", lambda: known, raising=False)
+    for version in ("1.0", "1.1", "1.1-dirty", "1.1-dirty"):
+        monkeypatch.setattr(MODULE, "code_version", lambda version=version: version)
+        CliRunner().invoke(app, ["reproduce", "all", "--device", "cpu", "--out", str(tmp_path)])
+    assert len(ran) == 4
+
+
+def test_a_training_that_is_stopped_stops_them_all(monkeypatch, tmp_path):
+    known, ran = reproductions_of(Stopped("stopped at step 3"), None)
+    monkeypatch.setattr("equilibria.reproductions", lambda: known, raising=False)
+    result = CliRunner().invoke(app, ["reproduce", "all", "--device", "cpu", "--out", str(tmp_path)])
+    assert isinstance(result.exception, Stopped)
+    assert ran == ["0"]

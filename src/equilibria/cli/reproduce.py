@@ -1,7 +1,7 @@
 """`equilibria reproduce`: a paper's table or figure, beside the published numbers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -10,10 +10,15 @@ from rich.table import Table
 
 import equilibria as eq
 from equilibria.cli.options import Device
+from equilibria.errors import EquilibriaError, Stopped
+
+RESULTS = Path("runs/reproduce")
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="Which; without it, or with `list`, all are listed.")] = "list",
+    name: Annotated[
+        str, typer.Argument(help="Which; `list`, as without it, lists them, `all` makes one after the other.")
+    ] = "list",
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="On top of every recipe, as in training.steps=500."),
@@ -36,24 +41,59 @@ def reproduce(
     if name == "list":
         console.print(_everything())
         return
-    chosen = eq.reproduction(name)
+    how: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "device": device}
+    if name == "all":
+        if json_file is not None:
+            raise EquilibriaError("--json is of one reproduction; all write findings.json to their folders")
+        _make_all(console, scale, overrides or [], out or RESULTS, how)
+        return
+    folder = out or RESULTS / name
+    _make(console, eq.reproduction(name), scale, overrides or [], folder, how)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text((folder / "findings.json").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _make(
+    console: Console,
+    chosen: "eq.Reproduction",
+    scale: str,
+    overrides: list[str],
+    folder: Path,
+    how: dict[str, Any],
+) -> None:
     console.print(f"[bold]{chosen.name}[/]: {chosen.what}", highlight=False)
     console.print(f"cost: {chosen.cost(scale)}", highlight=False)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    folder = out or Path("runs/reproduce") / chosen.name
-    findings = chosen.make(scale, overrides or [], out=folder, seeds=seeds, jobs=jobs, device=device, say=say)
+    findings = chosen.make(scale, overrides, out=folder, say=say, **how)
     for sheet in findings.sheets:
         if sheet.columns:
             console.print(_table(sheet))
     for note in findings.notes:
         say(note)
     say(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text((folder / "findings.json").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _make_all(console: Console, scale: str, overrides: list[str], results: Path, how: dict[str, Any]) -> None:
+    """One after the other; what cannot be made here is told at the end and stops none of the others."""
+    failed: list[tuple[str, str]] = []
+    for one in eq.reproductions():
+        if one.finished(results / one.name, scale, overrides, how["seeds"]):
+            console.print(f"[bold]{one.name}[/]: made already, in {results / one.name}", highlight=False)
+            continue
+        try:
+            _make(console, one, scale, overrides, results / one.name, how)
+        except Stopped:
+            raise
+        except EquilibriaError as error:
+            failed.append((one.name, str(error)))
+    for name, reason in failed:
+        console.print(f"not made: {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _everything() -> Table:

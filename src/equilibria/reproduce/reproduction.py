@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from equilibria.training.launch import Launch
 from equilibria.version import code_version
 
 Row = dict[str, Any]
+CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -171,25 +173,41 @@ class Reproduction:
         side_by_side = jobs or (cores() if where.type == "cpu" else 1)
         folder = Path(out) if out is not None else Path(cache) / self.name
         setup = Setup(scale, folder, Path(cache), wanted, side_by_side, device, tuple(overrides), say)
+        began = time.perf_counter()
         findings = self.run(setup)
         for sheet in findings.sheets:
             write_text(folder / f"{sheet.name}.csv", sheet.csv())
         tables = {sheet.name: list(sheet.rows) for sheet in findings.sheets if sheet.columns}
         content = json.dumps({"notes": list(findings.notes)} | tables, indent=1)
         write_text(folder / "findings.json", content + "\n")
-        made = {
+        made = self._asked(scale, overrides, wanted) | {
+            "hardware": hardware(where),
+            "minutes": round((time.perf_counter() - began) / 60, 1),
+        }
+        text = OmegaConf.to_yaml(OmegaConf.create(made | dict(findings.configuration)))
+        write_text(folder / CONFIG, text)
+        return findings
+
+    def finished(
+        self, folder: Path, scale: str = "cpu", overrides: Sequence[str] = (), seeds: int | None = None
+    ) -> bool:
+        """Whether a call like this one wrote its results to `folder`, with the very code that runs now."""
+        asked = self._asked(scale, overrides, self.seeds if seeds is None else seeds)
+        if "dirty" in asked["code"] or not (folder / CONFIG).is_file():
+            return False
+        kept = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+        return isinstance(kept, dict) and all(kept.get(name) == value for name, value in asked.items())
+
+    def _asked(self, scale: str, overrides: Sequence[str], seeds: int) -> dict[str, Any]:
+        return {
             "reproduction": self.name,
             "what": self.what,
             "scale": scale,
             "overrides": list(overrides),
-            "seeds": wanted,
+            "seeds": seeds,
             "code": code_version(),
             "torch": str(torch.__version__),
-            "hardware": hardware(where),
         }
-        text = OmegaConf.to_yaml(OmegaConf.create(made | dict(findings.configuration)))
-        write_text(folder / "config.yaml", text)
-        return findings
 
 
 def cores() -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from equilibria.checkpoint import WEIGHTS
-from equilibria.errors import TrainingError
+from equilibria.errors import Stopped
 from equilibria.files import write_text
 from equilibria.loading import load
 from equilibria.pipeline import Pipeline
@@ -59,14 +59,14 @@ class CachedRun:
         Trains it if that was not done; where a training was cut off, it goes on from its last saved state.
 
         Raises:
-            TrainingError: the training was stopped before its end.
+            Stopped: the training was stopped before its end.
         """
         whole, state = self.folder / "trained", self.folder / "state.safetensors"
         if not (whole / WEIGHTS).is_file():  # it is written last
             pipeline = train(self.recipe, out=self.folder, resume=state.is_file(), device=device, quiet=True)
             progress = read_progress(state, self.recipe.identity(self.splits.train.fingerprint()))
             if progress.step < self.recipe.training.steps:
-                raise TrainingError(
+                raise Stopped(
                     f"{self.recipe.name} stopped at step {progress.step:,} of "
                     f"{self.recipe.training.steps:,}; all is saved: the same command goes on from there"
                 )
