@@ -91,3 +91,8 @@ def test_a_task_is_found_by_its_name():
 def test_a_wrong_recipe_is_explained(config, message):
     with pytest.raises(RecipeError, match=message):
         load_task(config)
+
+
+def test_a_task_that_counts_nothing_knows_no_difficulty():
+    grids = load_task({"name": "grids", "height": 1, "width": 3, "symbols": ["a", "b"]})
+    assert grids.difficulty(torch.ones(2, 3, dtype=torch.uint8), None) == {}

@@ -487,3 +487,10 @@ def test_what_cannot_be_generated_is_explained():
 def test_a_wrong_recipe_is_explained(config, message):
     with pytest.raises(RecipeError, match=message):
         load_task({"name": "maze"} | config)
+
+
+def test_difficulty_is_the_length_of_the_path():
+    mazes = maze(9).generate(6, seed=3)
+    known = maze(9).difficulty(mazes.inputs, mazes.labels)
+    assert known["path length"].tolist() == mazes.ratings.tolist()
+    assert maze(9).difficulty(mazes.inputs, None) == {}

@@ -206,3 +206,8 @@ def test_for_text_takes_the_length_of_the_first_problem():
     for text in ("", "53..7", "#####\n#S G#\n"):
         with pytest.raises(DataError):
             Permutations.for_text(text)
+
+
+def test_difficulty_is_the_number_of_elements():
+    problems = task("A5", 6).parse("12453 0 5\n1\n")
+    assert task("A5", 6).difficulty(problems.inputs, None)["sequence length"].tolist() == [3, 1]

@@ -239,3 +239,9 @@ def test_what_cannot_be_generated_is_said(monkeypatch):
         sudoku(3, 4).generate(1, seed=0)
     with pytest.raises(DataError, match="at least one puzzle, not 0"):
         sudoku(3, 3).generate(0, seed=0)
+
+
+def test_difficulty_is_the_number_of_empty_cells(nine, solved):
+    question, answer = solved
+    assert nine.difficulty(question, answer)["empty cells"].tolist() == [51]
+    assert nine.difficulty(answer, None)["empty cells"].tolist() == [0]

@@ -210,6 +210,15 @@ class Task(ABC):
         """Which tokens an answer has: bool [count, tokens]. Where a problem is padded, nothing is asked."""
         return inputs != 0
 
+    def difficulty(self, inputs: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """How hard each problem looks, by the name of what is counted: float32 [count]; empty: unknown.
+
+        What can be read off the problems and, where there are any, their labels [count, tokens]; ratings that
+        came with them are not among it.
+        """
+        del inputs, labels
+        return {}
+
     @abstractmethod
     def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:
         """For each problem the rules its answer breaks, in words: an empty list is a valid answer."""

@@ -167,6 +167,10 @@ class Maze(Task):
         which = (uniforms[:, 0] * 8).long()
         return symmetric(inputs, which), symmetric(labels, which)
 
+    def difficulty(self, inputs: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The steps of the shortest path, which a label shows."""
+        return {} if labels is None else {"path length": ((labels == PATH).sum(1) + 1).float()}
+
     def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:
         pairs = zip(inputs.cpu().numpy(), answers.cpu().numpy(), strict=True)
         return [rules.violations(maze, answer, self.size) for maze, answer in pairs]

@@ -129,6 +129,10 @@ class Permutations(Task):
         ratings = (inputs > 0).sum(1).float()
         return Problems(inputs, products(self.group, inputs), ("generated",) * count, ratings)
 
+    def difficulty(self, inputs: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The elements of a row."""
+        return {"sequence length": (inputs > 0).sum(1).float()}
+
     def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:
         return [self._mistakes(row, answer) for row, answer in zip(inputs, answers, strict=True)]
 

@@ -5,7 +5,7 @@ in inches from the upper left corner; the figure has one system of axes, in thes
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -48,10 +48,11 @@ LEGEND = "framed and crossed: wrong, or in conflict with another cell"
 Segments = list[list[tuple[float, float]]]
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, ending: str = ".png") -> None:
     """Raises DataError where a picture could not be written to `path`, before anything is computed."""
-    if path.suffix.lower() != ".png":
-        raise DataError(f"{path}: pictures are written as PNG; give a name that ends in .png")
+    if path.suffix.lower() != ending:
+        kind = ending.removeprefix(".").upper()
+        raise DataError(f"{path}: pictures are written as {kind}; give a name that ends in {ending}")
     probe = path.with_name(f".{path.name}.probe")
     try:
         if not path.absolute().parent.is_dir():
@@ -87,6 +88,14 @@ def draw_panels(problems: Sequence[tuple[str, Sequence[Panel]]], path: Path) -> 
     area = page.width * page.height
     dpi = min(DPI, (PIXELS / area) ** 0.5, LONGEST / max(page.width, page.height))
     write_atomically(path, lambda partial: figure.savefig(partial, format="png", dpi=dpi))
+
+
+def draw_board(axes: Axes, panel: Panel, left: float, top: float, cell: float) -> None:
+    """Draw one panel, without its words, on axes in inches that count downwards.
+
+    `left`, `top`: its corner; `cell`: height of its cells, whose width is the same whatever stands in them.
+    """
+    _draw(axes, _Place(replace(panel, heads=()), left, top, cell, cell, 0.0, []))
 
 
 @dataclass(frozen=True)

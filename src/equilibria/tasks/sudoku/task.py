@@ -13,7 +13,7 @@ from equilibria.tasks.interface import Task
 from equilibria.tasks.picture import Panel
 from equilibria.tasks.problems import Problems
 from equilibria.tasks.sudoku import generator, rules
-from equilibria.tasks.sudoku.board import DIGITS, Box, side, symbol
+from equilibria.tasks.sudoku.board import BLANK, DIGITS, Box, side, symbol
 from equilibria.tasks.sudoku.picture import sudoku_panels
 from equilibria.tasks.sudoku.render import render_board
 from equilibria.tasks.sudoku.symmetry import CANONICAL_SIDE, Symmetry, canonical, draws
@@ -119,6 +119,10 @@ class Sudoku(Task):
         """Equivalent puzzles under random symmetries, one a row (see `Symmetry`)."""
         symmetry = Symmetry.draw(uniforms, self.box)
         return symmetry.apply(inputs), symmetry.apply(labels)
+
+    def difficulty(self, inputs: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The cells to fill."""
+        return {"empty cells": (inputs == BLANK).sum(1).float()}
 
     def violations(self, inputs: Tensor, answers: Tensor) -> list[list[str]]:
         pairs = zip(inputs.cpu().numpy(), answers.cpu().numpy(), strict=True)
