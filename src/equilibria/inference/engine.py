@@ -1,8 +1,10 @@
 """The engine: problems in, answers out as they settle, within a budget."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,9 @@ from equilibria.inference.calibration import Calibration
 from equilibria.inference.outcome import Outcome, outcome_of
 from equilibria.inference.pool import Pool
 from equilibria.inference.queue import Attempt, Queue, Verify
+from equilibria.inference.recording import Call, Recorder
 from equilibria.inference.slots import End, Slots
+from equilibria.inference.tape import RecordedSlots, Tape
 from equilibria.reasoners.interface import Reasoner
 
 
@@ -100,15 +104,23 @@ class Engine:
         calibration: Calibration | None = None,
         stop: Stop | None = None,
         watch: Watch | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> Iterator[Outcome]:
         """Outcomes of the problems `[problems, tokens]`, each as soon as it is certain.
 
         Args:
-            tokens, budget, seed, identifiers, verify, stop, watch: as in `attempts`.
+            tokens, budget, seed, identifiers, verify, stop, watch, recorders: as in `attempts`.
             calibration: says how probable each answer is.
         """
         for attempt, complete in self.attempts(
-            tokens, budget, seed=seed, identifiers=identifiers, verify=verify, stop=stop, watch=watch
+            tokens,
+            budget,
+            seed=seed,
+            identifiers=identifiers,
+            verify=verify,
+            stop=stop,
+            watch=watch,
+            recorders=recorders,
         ):
             yield outcome_of(attempt, complete, budget, verify is not None, calibration)
 
@@ -122,6 +134,7 @@ class Engine:
         verify: Verify | None = None,
         stop: Stop | None = None,
         watch: Watch | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> Iterator[tuple[Attempt, bool]]:
         """Every problem with its restarts, once its answer is certain, and whether its budget was spent.
 
@@ -137,10 +150,15 @@ class Engine:
             stop: when it says so, every problem left is answered with the best there is so far. A call that
                 may be stopped begins all problems before it spends more on any.
             watch: told of the progress, once every few ticks.
+            recorders: have kept the trajectories that each asks for, once the call has ended. On a device the
+                host waits at every tick in which one of those runs.
+
+        Raises:
+            EquilibriaError: a recorder cannot keep what it asks for; see `Recorder.begin`.
         """
         queue = self._queue(tokens, identifiers, budget, verify, rounds=stop is not None)
         marks = [self._reached(budget.depth)]
-        yield from self._run(queue, tokens.shape, budget, marks, seed, stop, watch)
+        yield from self._recorded(recorders, queue, tokens.shape, budget, marks, seed, stop, watch)
 
     def pools(self, tokens: Tensor, *, depths: tuple[int, ...], breadth: int, **how: Any) -> list[Pool]:
         """Where `breadth` trajectories of every problem stand at each of the depths, in one pass.
@@ -149,7 +167,7 @@ class Engine:
             tokens: `[problems, tokens]`.
             depths: in any order; the pools come in the same.
             breadth: restarts per problem, all run.
-            how: `halting`, `seed`, `identifiers`, `watch`; see `looks`.
+            how: `halting`, `seed`, `identifiers`, `watch`, `recorders`; see `looks`.
         """
         ends: list[list[End]] = [[] for _ in range(len(tokens))]
         for index, found in self.looks(tokens, depths=depths, breadth=breadth, **how):
@@ -168,6 +186,7 @@ class Engine:
         seed: int = 0,
         identifiers: Tensor | None = None,
         watch: Watch | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> Iterator[tuple[int, list[End]]]:
         """Each problem's place, once it is done, and its restarts' ends with a mark for every depth.
 
@@ -182,11 +201,12 @@ class Engine:
             seed: of all draws.
             identifiers: `[problems]` puzzle identities.
             watch: told of the progress.
+            recorders: as in `attempts`.
         """
         marks = self._marks(depths)
         budget = Budget(depth=marks[-1], breadth=breadth, halting=halting)
         queue = self._queue(tokens, identifiers, budget, None, rounds=False)
-        for attempt, _ in self._run(queue, tokens.shape, budget, marks, seed, None, watch):
+        for attempt, _ in self._recorded(recorders, queue, tokens.shape, budget, marks, seed, None, watch):
             yield attempt.index, [attempt.ends[number] for number in range(breadth)]
 
     def _reached(self, depth: int) -> int:
@@ -196,6 +216,11 @@ class Engine:
     def _marks(self, depths: Sequence[int]) -> list[int]:
         return sorted({self._reached(depth) for depth in depths})
 
+    def _state_shape(self, tokens: int) -> tuple[int, int, int]:
+        """As of the reasoner, for problems of so many tokens."""
+        streams, whole, width = self.reasoner.state_shape
+        return streams, whole - self.reasoner.shape.tokens + tokens, width
+
     def _queue(
         self,
         tokens: Tensor,
@@ -204,16 +229,40 @@ class Engine:
         verify: Verify | None,
         rounds: bool,
     ) -> Queue:
-        streams, whole, width = self.reasoner.state_shape
-        elements = streams * (whole - self.reasoner.shape.tokens + tokens.shape[1]) * width
+        elements = math.prod(self._state_shape(tokens.shape[1]))
         # One at a time: iterating over a tensor would make a view of every row at once.
         problems = (
             (tokens[row], None if identifiers is None else identifiers[row]) for row in range(len(tokens))
         )
         return Queue(problems, budget, self._reached(budget.depth), elements, verify=verify, rounds=rounds)
 
+    def _recorded(
+        self, recorders: Sequence[Recorder], queue: Queue, shape: torch.Size, budget: Budget, *how: Any
+    ) -> Iterator[tuple[Attempt, bool]]:
+        """As `_run`, with recorders told of beginning and end."""
+        problems, tokens = shape
+        call = Call(
+            problems,
+            budget.breadth,
+            self._reached(budget.depth),
+            self._state_shape(tokens),
+            (tokens, self.reasoner.shape.vocabulary),
+        )
+        begun: dict[Recorder, Tape] = {}
+        try:
+            for recorder in recorders:
+                begun[recorder] = recorder.begin(call)
+            yield from self._run(list(begun.values()), queue, shape, budget, *how)
+            for recorder in begun:
+                recorder.finish()
+        except BaseException:  # the consumer may also have left
+            for recorder in begun:
+                recorder.break_off()
+            raise
+
     def _run(
         self,
+        tapes: Sequence[Tape],
         queue: Queue,
         shape: torch.Size,
         budget: Budget,
@@ -229,7 +278,7 @@ class Engine:
         # No more than may ever have work at a time, unless the number is to stay.
         useful = problems * max(1, budget.restarts.wants([], budget.breadth))
         count = self.slots if self.steady else min(self.slots, useful)
-        slots = Slots(
+        slots = (partial(RecordedSlots, tapes) if tapes else Slots)(
             self.reasoner,
             self.solver,
             budget.halting,

@@ -158,7 +158,7 @@ class Queue:
         self._next += 1
         self._tickets[ticket] = (attempt, number)
         attempt.running[number] = (ticket, limit)
-        return Trajectory(ticket, attempt.tokens, number, limit, attempt.identifier)
+        return Trajectory(ticket, attempt.tokens, number, limit, attempt.identifier, attempt.index)
 
     def _ask(self, attempt: Attempt) -> None:
         """Let a problem stand in line if it may start another restart now."""

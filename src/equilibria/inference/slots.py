@@ -39,6 +39,7 @@ class Trajectory(NamedTuple):
         restart: which restart of the problem; its draws depend on (seed, problem, restart) alone.
         limit: iterations it may have.
         identifier: the problem's puzzle identity, or None.
+        problem: its place in the call; nothing that is computed depends on it.
     """
 
     ticket: int
@@ -46,6 +47,7 @@ class Trajectory(NamedTuple):
     restart: int
     limit: int
     identifier: Tensor | None = None
+    problem: int = -1
 
 
 class End(NamedTuple):
@@ -154,7 +156,11 @@ class Slots:
     def tick(self) -> None:
         """One iteration of every slot. Never waits for the device (but where an iteration solves inside)."""
         self.slot_ticks += self.count
-        rows = self._rows
+        rows, _, ended, free = self._iterate(self._rows)
+        self._rows = self._turnover.turn(rows, ended, free)
+
+    def _iterate(self, rows: Rows) -> tuple[Rows, Tensor, Tensor, Tensor]:
+        """One iteration: the rows after it; `[slots]` its residuals, who has ended, who does not go on."""
         condition = self._condition(rows)
         position = Position(rows["state"], _part(rows, SOLVER))
         rollout = Rollout(self.reasoner, self.solver, condition, NoiseSource(rows["key"]), rows["steps"])
@@ -188,7 +194,7 @@ class Slots:
         busy = rows["ticket"] != NO_TICKET
         self._busy = self._busy + busy.sum()
         ended = busy & (halted | (steps >= rows["limit"]))
-        self._rows = self._turnover.turn(rows, ended, ended | ~busy)
+        return rows, advance.step.residual, ended, ended | ~busy
 
     @torch.inference_mode()
     def fetch(self) -> list[End]:
