@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from equilibria.batch import Summary, check_output, evaluate_shared, is_first, solve_file, write_answers
     from equilibria.diagnostics.calibration import Reliability
+    from equilibria.diagnostics.diagnosis import Diagnosis
     from equilibria.diagnostics.evaluation import Evaluation, Row
     from equilibria.diagnostics.plots import plot_budget_grid, plot_reliability
+    from equilibria.diagnostics.projection import plot_projection, project_states
+    from equilibria.diagnostics.report import check_report, write_report
     from equilibria.diagnostics.voting import Voting, submission
+    from equilibria.diagnostics.watching import Scene
+    from equilibria.diagnostics.watching.film import draw_film, last_iteration
+    from equilibria.diagnostics.watching.strip import draw_strip
+    from equilibria.diagnostics.watching.terminal import scene_summary, scene_view
     from equilibria.errors import EquilibriaError
     from equilibria.inference.budget import Budget
     from equilibria.inference.engine import Report
@@ -39,21 +46,27 @@ _HOMES = {
     "Answer": "pipeline",
     "Budget": "inference.budget",
     "Cell": "tasks.picture",
+    "Diagnosis": "diagnostics.diagnosis",
     "Panel": "tasks.picture",
     "Limits": "inference.limits",
     "Reliability": "diagnostics.calibration",
     "Report": "inference.engine",
     "Scan": "tasks",
+    "Scene": "diagnostics.watching",
     "Summary": "batch",
     "check_output": "batch",
     "check_picture": "tasks.picture.drawing",
+    "check_report": "diagnostics.report",
+    "draw_film": "diagnostics.watching.film",
     "draw_panels": "tasks.picture.drawing",
+    "draw_strip": "diagnostics.watching.strip",
     "evaluate_shared": "batch",
     "interruptible": "inference.limits",
     "is_first": "batch",
     "plot_reliability": "diagnostics.plots",
     "solve_file": "batch",
     "write_answers": "batch",
+    "write_report": "diagnostics.report",
     "EquilibriaError": "errors",
     "Evaluation": "diagnostics.evaluation",
     "Findings": "reproduce",
@@ -76,16 +89,21 @@ _HOMES = {
     "families": "reasoners",
     "from_published": "interop",
     "import_checkpoint": "interop",
+    "last_iteration": "diagnostics.watching.film",
     "load": "loading",
     "load_for": "loading",
     "load_recipe": "recipes",
     "load_task": "tasks",
     "plan": "runs",
     "plot_budget_grid": "diagnostics.plots",
+    "plot_projection": "diagnostics.projection",
+    "project_states": "diagnostics.projection",
     "published_families": "interop",
     "recipe_names": "recipes",
     "reproduction": "reproduce",
     "reproductions": "reproduce",
+    "scene_summary": "diagnostics.watching.terminal",
+    "scene_view": "diagnostics.watching.terminal",
     "shipped_names": "shipped",
     "submission": "diagnostics.voting",
     "survey": "tasks.grids",
@@ -98,6 +116,7 @@ __all__ = [
     "Answer",
     "Budget",
     "Cell",
+    "Diagnosis",
     "EquilibriaError",
     "Evaluation",
     "Findings",
@@ -113,6 +132,7 @@ __all__ = [
     "Reproduction",
     "Row",
     "Scan",
+    "Scene",
     "Sheet",
     "Summary",
     "Survey",
@@ -121,7 +141,10 @@ __all__ = [
     "__version__",
     "check_output",
     "check_picture",
+    "check_report",
+    "draw_film",
     "draw_panels",
+    "draw_strip",
     "evaluate_shared",
     "evaluation_problems",
     "families",
@@ -131,18 +154,23 @@ __all__ = [
     "import_checkpoint",
     "interruptible",
     "is_first",
+    "last_iteration",
     "load",
     "load_for",
     "load_recipe",
     "load_task",
     "plan",
     "plot_budget_grid",
+    "plot_projection",
     "plot_reliability",
+    "project_states",
     "published_families",
     "recipe_names",
     "record_scores",
     "reproduction",
     "reproductions",
+    "scene_summary",
+    "scene_view",
     "shipped_names",
     "solve_file",
     "submission",
@@ -151,6 +179,7 @@ __all__ = [
     "train",
     "voting_problems",
     "write_answers",
+    "write_report",
 ]
 
 

@@ -12,6 +12,20 @@ SMALL = (
     *("training.steps=4", "training.batch=8", "training.save_every=2", "training.optimizer.warmup=1"),
 )
 
+TINY = (*SMALL, "data.held_out_count=24", "training.depth=3", "training.steps=2", "training.save_every=1")
+
+
+@pytest.fixture
+def tiny():
+    """Overrides that make a reproduction about Sudoku a matter of seconds."""
+    return TINY
+
+
+@pytest.fixture
+def board():
+    """The same for Sudoku recipes of any family, whose depth is their own."""
+    return (*SMALL, "training.steps=2")
+
 
 @pytest.fixture
 def recipe():

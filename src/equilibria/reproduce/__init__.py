@@ -4,12 +4,34 @@ from equilibria.errors import EquilibriaError
 from equilibria.reproduce import (
     act,
     ambiguity,
+    anchors,
+    attractor,
+    backbone,
     construction_path,
     costs,
+    data_sets,
+    difficulty,
+    erase_and_retry,
+    feedforward_rates,
+    halting_by_difficulty,
+    initial_states,
+    iterations,
+    loop_use,
     maze,
+    methods,
     mini_arc,
+    modes,
+    path_noise,
+    residual_scales,
+    scaling,
+    shaping,
     signal_propagation,
+    solvable_length,
     state_tracking,
+    step_size,
+    supervision_steps,
+    training_dynamics,
+    trm_blocks,
 )
 from equilibria.reproduce.reproduction import Findings, Reproduction, Sheet, nearest
 
@@ -18,7 +40,38 @@ __all__ = ["Findings", "Reproduction", "Sheet", "reproduction", "reproductions"]
 
 def reproductions() -> tuple[Reproduction, ...]:
     """All that can be made."""
-    modules = (construction_path, costs, act, maze, ambiguity, mini_arc, state_tracking, signal_propagation)
+    modules = (
+        construction_path,
+        methods,
+        feedforward_rates,
+        iterations,
+        training_dynamics,
+        anchors,
+        costs,
+        shaping,
+        scaling,
+        modes,
+        initial_states,
+        path_noise,
+        backbone,
+        act,
+        maze,
+        ambiguity,
+        data_sets,
+        difficulty,
+        erase_and_retry,
+        mini_arc,
+        state_tracking,
+        signal_propagation,
+        residual_scales,
+        step_size,
+        loop_use,
+        solvable_length,
+        halting_by_difficulty,
+        trm_blocks,
+        supervision_steps,
+        attractor,
+    )
     return tuple(module.REPRODUCTION for module in modules)
 
 
