@@ -1,6 +1,7 @@
 """What all reproductions have in common: sheets, folders, errors for the person who asked."""
 
 import json
+import re
 
 import pytest
 
@@ -55,4 +56,22 @@ def test_an_unknown_name_gets_the_nearest():
 def test_names_are_distinct_and_all_say_what_they_cost():
     known = reproductions()
     assert len({one.name for one in known}) == len(known)
-    assert all(set(one.scales) == {"cpu", "paper"} and one.what for one in known)
+    assert all("cpu" in one.scales and set(one.scales) <= {"cpu", "paper"} and one.what for one in known)
+
+
+def named(text, kind):
+    """The numbers of `EqR Tab. 3, 11, Fig. 8`, of a kind (Tab., Fig.) in one paper's words."""
+    numbers = set()
+    for part in re.findall(rf"{kind}\. ([\d, ]+)", text):
+        numbers |= {int(number) for number in re.findall(r"\d+", part)}
+    return numbers
+
+
+def test_every_table_and_figure_of_eqr_that_shows_results_can_be_made():
+    whats = [one.what for one in reproductions() if one.what.startswith("EqR")]
+    tables = set().union(*(named(what, "Tab") for what in whats))
+    figures = set().union(*(named(what, "Fig") for what in whats))
+    assert tables == set(range(1, 17))  # Tab. 17 lists hyper-parameters: they are the recipes
+    assert figures == {1, 3, 6, 7, 8, 9, *range(11, 17)}  # 2, 4, 5 and 10 are drawings of ideas
+    for part in ("App. A.3", "App. A.6", "App. D.2", "Sec. 5.2"):
+        assert any(part in what for what in whats), part

@@ -97,12 +97,15 @@ def _make_all(console: Console, scale: str, overrides: list[str], results: Path,
 
 
 def _everything() -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "what", "scale", "cost"):
-        table.add_column(heading, no_wrap=heading in ("name", "scale"))
+    """Each with what it is and, below that, what it costs at each scale: readable in 80 columns."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column()
     for one in eq.reproductions():
-        for place, (scale, cost) in enumerate(one.scales.items()):
-            table.add_row(*((one.name, one.what) if place == 0 else ("", "")), scale, cost)
+        table.add_row(f"[bold]{one.name}[/]", "", f"[bold]{one.what}[/]")
+        for scale, cost in one.scales.items():
+            table.add_row("", scale, cost)
     return table
 
 
