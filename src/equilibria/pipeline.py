@@ -1,7 +1,7 @@
 """What a user holds: a reasoner with its task, its recipe and its card."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from equilibria import checkpoint
 from equilibria.diagnostics.calibration import Reliability, calibrate
+from equilibria.diagnostics.diagnosis import Diagnosis
 from equilibria.diagnostics.evaluation import Evaluation, evaluate
 from equilibria.diagnostics.voting import Voting, vote, voters
+from equilibria.diagnostics.watching import Scene, scene_of
 from equilibria.dynamics.halting import FixedDepth, Halting, LearnedHead, Residual
 from equilibria.errors import DataError, EquilibriaError
 from equilibria.inference.budget import Budget
@@ -26,6 +28,7 @@ from equilibria.inference.calibration import (
 from equilibria.inference.engine import Engine, Watch
 from equilibria.inference.limits import Limits
 from equilibria.inference.outcome import Outcome
+from equilibria.inference.recording import Record, Recorder
 from equilibria.inference.restarts import Fixed, Race, RestartPolicy, UntilAgreement, UntilSettled
 from equilibria.reasoners.interface import Reasoner
 from equilibria.recipes import Recipe
@@ -347,6 +350,105 @@ class Pipeline:
             seed=seed,
             watch=watch,
             context=self.origin(),
+        )
+
+    def watch(
+        self,
+        problem: Problems,
+        *,
+        depth: int = 32,
+        breadth: int = 8,
+        halting: str = "fixed",
+        seed: int = 0,
+        states: bool = False,
+        watch: Watch | None = None,
+    ) -> Scene:
+        """Restarts of one problem, iteration by iteration (see `diagnostics.watching`).
+
+        Args:
+            problem: one row.
+            depth: iterations.
+            breadth: restarts.
+            halting: a rule by name that may end them earlier.
+            seed: of all draws.
+            states: keep states too, as far as they fit, and not answers and residuals alone.
+            watch: told of the progress.
+
+        Raises:
+            EquilibriaError: there is not one problem but none, or several.
+        """
+        if len(problem) != 1:
+            raise EquilibriaError(f"one problem can be watched at a time, not {len(problem)}")
+        recorder = Recorder(Record(states=1 if states else 0))
+        self.engine.pools(
+            problem.inputs,
+            depths=(depth,),
+            breadth=breadth,
+            halting=self.halting(halting),
+            seed=seed,
+            identifiers=problem.identifiers,
+            watch=watch,
+            recorders=(recorder,),
+        )
+        streams, whole, width = self.reasoner.state_shape
+        elements = streams * (whole - self.reasoner.shape.tokens + problem.inputs.shape[1]) * width
+        tolerance = self.recipe.inference.tolerance
+        return scene_of(self.task, problem, recorder.recording(), elements=elements, tolerance=tolerance)
+
+    def diagnose(
+        self,
+        problems: Problems,
+        *,
+        depth: int = 16,
+        breadth: int = 32,
+        halting: str = "settled",
+        seed: int = 0,
+        watch: Watch | None = None,
+        data: str = "",
+        changes: Sequence[str] = (),
+        trained: Recipe | None = None,
+    ) -> Diagnosis:
+        """Whether it settles on the right answers, and what follows (see `diagnostics.diagnose`).
+
+        Args:
+            problems: with labels.
+            depth, breadth: iterations of a trajectory at most, and restarts of a problem.
+            halting: which trajectories leave early: "settled", those that have come to rest; or a name that
+                `halting` knows.
+            seed: of all draws.
+            watch: told of the progress.
+            data: file of the problems, for the report and the commands in it; empty: held out by the recipe.
+            changes: overrides that the reasoner was loaded with.
+            trained: recipe without them, which tells how it was trained; None: its own.
+
+        Raises:
+            EquilibriaError: there is nothing to diagnose; says why.
+        """
+        from equilibria.diagnostics.diagnose import Origin, diagnose  # slow to import, and only this needs it
+
+        made = trained or self.recipe
+        origin = Origin(
+            reasoner=self.name,
+            recipe=made.name,
+            family=made.reasoner.family,
+            changes=tuple(changes),
+            data=data,
+            trained_depth=made.training.depth,
+            trained_initial=getattr(made.reasoner, "initial", None),
+            trained_noise=getattr(made.reasoner, "noise", None),
+            code=code_version(),
+        )
+        return diagnose(
+            self.engine,
+            self.task,
+            problems,
+            origin,
+            depth=depth,
+            breadth=breadth,
+            halting=None if halting == "settled" else self.halting(halting),
+            tolerance=self.recipe.inference.tolerance,
+            seed=seed,
+            watch=watch,
         )
 
     def vote(

@@ -5,7 +5,19 @@ import sys
 import typer
 from rich.console import Console
 
-from equilibria.cli import calibrate, data, demo, evaluate, import_, list_, reproduce, solve, train
+from equilibria.cli import (
+    calibrate,
+    data,
+    demo,
+    diagnose,
+    evaluate,
+    import_,
+    list_,
+    reproduce,
+    solve,
+    train,
+    watch,
+)
 from equilibria.errors import EquilibriaError
 
 app = typer.Typer(
@@ -20,9 +32,11 @@ app.command("solve")(solve.solve)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
+app.command("diagnose")(diagnose.diagnose)
 app.command("list")(list_.list_everything)
 app.command("import")(import_.import_checkpoint)
 app.command("demo")(demo.demo)
+app.command("watch")(watch.watch)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(data.app, name="data")
 

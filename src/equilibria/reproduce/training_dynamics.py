@@ -116,7 +116,10 @@ def run(setup: Setup) -> Findings:
     found = best_of_each(done)
     rows = {way.name: found[way.name] | {"published": way.accuracy, "note": ""} for way in WAYS}
     blank = dict.fromkeys(("rate", "batch", "depth", "train", "evaluation", "spread", "minutes", "published"))
-    missing: Row = {"way": TOO_LARGE.name, "note": f"not run: {memory:,.0f} GB at the published size"} | blank
+    missing: Row = {
+        "way": TOO_LARGE.name,
+        "note": f"not run: {memory:,.0f} GB of float32 at the published size",
+    } | blank
     table = [missing if way is TOO_LARGE else rows[way.name] for way in (*NUMBERED, SINGLE, SILENT)]
     drawing, halting = setup.out / "training-dynamics.png", setup.out / "halting.png"
     draw([row for row in table if row["evaluation"] is not None], drawing)
