@@ -1,7 +1,8 @@
 """Figures that can be printed or put into a page: a column wide, readable, told apart without colours."""
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
@@ -13,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")  # files only: works without a display
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from equilibria.files import write_atomically
 
@@ -108,3 +110,30 @@ def _figure(columns: int, width: float, height: float) -> Iterator[Any]:
             yield figure, axes
         finally:
             plt.close(figure)
+
+
+def decimal_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two decimal logarithms: powers of ten, and more where these are few."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [step * 10.0**power for power in powers for step in steps]
+        ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
+
+
+def plain_log(axes: Any, values: Sequence[float], axis: str = "x") -> None:
+    """Make an axis logarithmic, with room beside the `values` and plain round numbers as ticks."""
+    known = [math.log10(value) for value in values if value > 0 and math.isfinite(value)]
+    if not known:
+        return
+    room = 0.05 * (max(known) - min(known)) + 0.02
+    low, high = min(known) - room, max(known) + room
+    along = getattr(axes, f"{axis}axis")
+    getattr(axes, f"set_{axis}scale")("log")
+    getattr(axes, f"set_{axis}lim")(10**low, 10**high)
+    along.set_major_locator(FixedLocator(decimal_ticks(low, high)))
+    along.set_minor_locator(NullLocator())
+    along.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

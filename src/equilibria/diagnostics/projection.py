@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from equilibria.diagnostics.drawing import COLOURS, picture
+from equilibria.diagnostics.drawing import COLOURS, decimal_ticks, picture
 from equilibria.errors import DataError
 from equilibria.inference.recording import Recording
 
@@ -221,9 +221,3 @@ def _trajectories(axes: Axes, points: Floats, colour: str, marker: str) -> None:
         *(points[:, -1, 0], points[:, -1, 1]), s=26, marker=marker, color=colour,
         edgecolors="white", linewidths=0.5, zorder=5,
     )  # fmt: skip
-
-
-def decimal_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, … between two decimal logarithms."""
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    return [c * 10.0**p for p in powers for c in (1, 2, 5) if low <= math.log10(c * 10.0**p) <= high]

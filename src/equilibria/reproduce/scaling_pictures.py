@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import log10
 from pathlib import Path
 
-from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
-from equilibria.diagnostics.projection import decimal_ticks
+from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, decimal_ticks, picture
 from equilibria.reproduce.reproduction import Row
 
 BASELINE, FIXED, ACT = "TRM", "EqR", "EqR + ACT"

@@ -3,7 +3,6 @@
 Each is told apart by line and marker as well as by colour, and says in words what it shows.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from equilibria.diagnostics.diagnosis import (
     Residuals,
     Stopping,
 )
-from equilibria.diagnostics.drawing import COLOURS, FAINT, LINES, MARKERS, inline_svg
+from equilibria.diagnostics.drawing import COLOURS, FAINT, LINES, MARKERS, inline_svg, plain_log
 from equilibria.diagnostics.landscape import MEANING
 
 WIDE = 4.2  # inches, of a picture that stands alone
@@ -91,8 +90,7 @@ def coupling(found: CouplingSection) -> str:
         residual, right = [b.residual for b in found.bins], [b.right for b in found.bins]
         bars = _bars(right, [b.ci95 for b in found.bins])
         axes.errorbar(residual, right, bars, color=COLOURS[0], marker=MARKERS[0], **ERRORS)
-        axes.set_xscale("log")
-        _plain_log(axes, residual)
+        plain_log(axes, residual)
         axes.set_xlabel("residual per state element, mean of the bin")
         _shares(axes, "share right")
 
@@ -182,8 +180,7 @@ def residuals(found: Residuals, tolerance: float) -> str:
                 axes.plot(steps, edge, LINES[place], color=colour, linewidth=0.5)
         axes.axhline(tolerance, color="black", linewidth=0.6, linestyle=":")
         axes.annotate("settled below", (1, tolerance), (0, 2), textcoords="offset points", fontsize=6)
-        axes.set_yscale("log")
-        _plain_log(axes, [*found.right.low, *found.wrong.low, *found.right.high, *found.wrong.high], axis="y")
+        plain_log(axes, [*found.right.low, *found.wrong.low, *found.right.high, *found.wrong.high], axis="y")
         axes.set_xlabel("iteration")
         axes.set_ylabel("residual per state element")
         axes.legend(loc="upper right")
@@ -227,7 +224,8 @@ def difficulty(found: Difficulty) -> str:
 
     def draw(axes: Any) -> None:
         axes.plot(middle, [g.iterations for g in found.groups], color=COLOURS[0], marker=MARKERS[0])
-        axes.set_ylim(0, 1.1 * max(g.iterations for g in found.groups))
+        axes.set_ylim(0, 1.15 * max(g.iterations for g in found.groups))
+        axes.margins(x=0.08)
         axes.set_xlabel(found.name)
         axes.set_ylabel("mean iterations to settle")
 
@@ -303,20 +301,6 @@ def _doubling(axes: Any, counts: Sequence[int]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(counts)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _plain_log(axes: Any, values: Sequence[float], axis: str = "x") -> None:
-    """Ticks of a logarithmic axis as plain numbers, at 1, 2 and 5 times powers of ten."""
-    known = [value for value in values if value > 0 and math.isfinite(value)]
-    if not known:
-        return
-    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
-    wide = high - low > 2
-    ticks = [times * 10.0**power for power in range(low, high + 1) for times in ((1,) if wide else (1, 2, 5))]
-    along = getattr(axes, f"{axis}axis")
-    along.set_major_locator(FixedLocator(ticks))
-    along.set_minor_locator(NullLocator())
-    along.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _ends(band: Band) -> str:

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from equilibria.diagnostics.drawing import COLOURS
-from equilibria.diagnostics.projection import decimal_ticks
+from equilibria.diagnostics.drawing import COLOURS, decimal_ticks
 from equilibria.diagnostics.watching.scene import Scene
 
 RIGHT, WRONG, OPEN = COLOURS[2], COLOURS[1], "0.45"
