@@ -427,9 +427,11 @@ class Pipeline:
         from equilibria.diagnostics.diagnose import Origin, diagnose  # slow to import, and only this needs it
 
         made = trained or self.recipe
+        beside = Path(self.name) / checkpoint.RECIPE
         origin = Origin(
             reasoner=self.name,
             recipe=made.name,
+            recipe_file=str(beside) if beside.is_file() else "",
             family=made.reasoner.family,
             changes=tuple(changes),
             data=data,

@@ -31,7 +31,7 @@ from equilibria.diagnostics.diagnosis import (
 )
 
 SETTING = Setting(
-    *("made-up", "eqr-sudoku6-cpu", "recursive", ()),
+    *("made-up", "eqr-sudoku6-cpu", "", "recursive", ()),
     *("sudoku", "puzzle", True, "puzzles.csv", "ab" * 32, 200, 16, 32, 16, "gaussian", 0.01),
     *("residual", 0.05, True, True, 0, "picard", "cpu", "float32", "0.1.0", "2.13.0", 81_000, 42.0, 61.0),
 )

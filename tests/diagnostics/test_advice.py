@@ -136,15 +136,23 @@ def test_what_no_restart_solves_asks_for_training_only_where_restarts_rest(found
 
 
 def test_the_better_rule_is_named_and_rules_of_the_task_come_first(found):
-    majority = replace(
-        found.breadth, convergence_over_majority=-0.05, convergence_over_majority_ci95=(-0.08, -0.02)
-    )
+    clear = {"convergence_over_majority": -0.05, "convergence_over_majority_ci95": (-0.08, -0.02)}
+    majority = replace(found.breadth, best="majority", **clear)
     assert "Choose by majority vote" in titles(replace(found, breadth=majority))
     missed = replace(majority, unselected=0.1, unselected_ci95=(0.05, 0.15))
     case = replace(found, breadth=missed)
     assert "Let the rules choose" in titles(case) and "Choose by majority vote" not in titles(case)
     unruly = replace(case, setting=replace(case.setting, rules=False))
     assert "Choose by majority vote" in titles(unruly)
+    head = replace(found.breadth, best="halting", **clear)  # a third rule is better than both
+    assert not any(title.startswith("Choose") for title in titles(replace(found, breadth=head)))
+
+
+def test_to_train_again_starts_from_the_file_that_made_it(found):
+    rivals = tuple(replace(m, share=0.2) if m.mode == "b" else m for m in found.modes)
+    setting = replace(found.setting, trained_noise=0.0, recipe_file="my runs/last/config.yaml")
+    advice = first(replace(found, modes=rivals, setting=setting), "Retrain with path noise (NI)")
+    assert advice.command.startswith("equilibria train 'my runs/last/config.yaml' reasoner.noise=0.01")
 
 
 def test_cycles_ask_for_damping(found):

@@ -21,7 +21,7 @@ from equilibria.tasks import Problems, load_task
 TASK = load_task({"name": "sudoku", "box": [2, 2]})
 TOKENS, VALUES = TASK.tokens, TASK.vocab_size
 A, B, C = (tuple(2 + (place + turn) % 4 for place in range(TOKENS)) for turn in range(3))
-ORIGIN = Origin("planted", "none", "planted", (), "p.csv", 16, "gaussian", 0.0, "0")
+ORIGIN = Origin("planted", "none", "", "planted", (), "p.csv", 16, "gaussian", 0.0, "0")
 PROBLEMS, BREADTH = 40, 32
 
 

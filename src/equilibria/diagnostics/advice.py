@@ -192,7 +192,7 @@ def choose(found: Diagnosis) -> Advice | None:
             ("breadth.unselected", "breadth.unselected_ci95", "breadth.best", "coupling.auroc"),
         )
     for rule, clear in (("majority", bounds[1] < 0), ("convergence", bounds[0] > 0)):
-        if clear and abs(difference) >= WORTH:
+        if rule == breadth.best and clear and abs(difference) >= WORTH:
             flags = f"--depth {setting.depth} --breadth {setting.breadth} {_FLAGS[rule]}"
             return Advice(
                 f"Choose by {NAMES[rule]}",
@@ -257,7 +257,7 @@ def reshape(found: Diagnosis) -> Advice | None:
             ]
         )
         + "; these are what widens correct basins.",
-        f"equilibria train {_quoted(setting.recipe)} {' '.join(changes)}",
+        f"equilibria train {_quoted(setting.recipe_file or setting.recipe)} {' '.join(changes)}",
         ("modes.b.share", "modes.c.share", "setting.trained_initial", "setting.trained_noise"),
     )
 
@@ -275,7 +275,8 @@ def teach(found: Diagnosis) -> Advice | None:
         f"in {a.resting:,} of these most have come to rest on wrong answers. A correct basin there would "
         f"have to be smaller than {percent(unseen)} of the starts (at 95%), so compute hardly helps: "
         "more training, or training problems that are more like these, may.",
-        f"equilibria train {_quoted(setting.recipe)} --weights {_quoted(setting.reasoner)}",
+        f"equilibria train {_quoted(setting.recipe_file or setting.recipe)} --weights "
+        f"{_quoted(setting.reasoner)}",
         ("modes.a.share", "modes.a.resting", "modes.a.unsettled"),
     )
 

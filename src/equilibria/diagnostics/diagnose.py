@@ -30,6 +30,7 @@ class Origin:
 
     reasoner: str
     recipe: str
+    recipe_file: str
     family: str
     changes: tuple[str, ...]
     data: str
@@ -110,6 +111,7 @@ def diagnose(
     setting = Setting(
         reasoner=origin.reasoner,
         recipe=origin.recipe,
+        recipe_file=origin.recipe_file,
         family=origin.family,
         changes=origin.changes,
         task=task.name,

@@ -18,6 +18,7 @@ class Setting:
     Attributes:
         reasoner: the name it was loaded by.
         recipe: the name of its recipe.
+        recipe_file: where that stands with all its changes; empty: in no file beside its weights.
         family: of its map.
         changes: overrides it was loaded with.
         task, noun: the task and what a person calls one of its problems.
@@ -39,6 +40,7 @@ class Setting:
 
     reasoner: str
     recipe: str
+    recipe_file: str
     family: str
     changes: tuple[str, ...]
     task: str
