@@ -13,6 +13,8 @@ from equilibria.cli.options import Device
 from equilibria.errors import EquilibriaError, Stopped
 
 RESULTS = Path("runs/reproduce")
+NAME = 24
+"""Letters up to which a first column holds names, which are not broken; longer ones are sentences."""
 
 
 def reproduce(
@@ -112,8 +114,10 @@ def _everything() -> Table:
 def _table(sheet: "eq.Sheet") -> Table:
     table = Table(title=sheet.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.padding = (0, 1, 0, 0)
+    shown = sheet.shown()
+    named = max((len(cells[0]) for cells in shown), default=0) <= NAME
     for place, heading in enumerate(sheet.columns):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
-    for cells in sheet.shown():
+        table.add_column(heading, justify="right" if place else "left", no_wrap=named and not place)
+    for cells in shown:
         table.add_row(*cells)
     return table
