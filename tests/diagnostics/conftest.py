@@ -73,7 +73,7 @@ def found() -> Diagnosis:
         setting=SETTING,
         accuracy=Accuracy(
             tuple(DepthPoint(d, a, (max(0, a - 0.03), min(1, a + 0.02)), float(d), s) for d, a, s in points),
-            *(8, 0.002, (-0.004, 0.008), 0.004, 0.036, 16, 8),
+            *(8, 0.002, (-0.004, 0.008), 0.004, 0.036, 16, 8, 0.0, 0.0),
         ),
         breadth=Breadth(
             *(COUNTS, curves, "convergence", 0.96, 0.964, 0.004, (-0.002, 0.01), 1),
@@ -89,7 +89,7 @@ def found() -> Diagnosis:
         labels=Labels(0, 0),
         problems=tuple(problem(place) for place in range(200)),
         basins=tuple(
-            BasinRow(p, m, (Basin(0.5, m != "a", 1, 1.0), Basin(0.2, False, 2, 0.9)), 0.3)
+            BasinRow(p, m, (Basin(0.5, m != "a", 1, 1.0, 1.0), Basin(0.2, False, 2, 0.9, None)), 0.3)
             for p, m in enumerate("abcd")
         ),
         path_independence=Curve(COUNTS, (0.0, 0.01, 0.015, 0.0175, 0.01875, 0.0194)),

@@ -69,6 +69,8 @@ def test_attractors_of_examples_are_told_apart_and_cycles_found(found):
         assert periods.count(1) == 2 and max(periods) <= 2
         right = sum(basin.right for basin in row.basins if basin.period == 1)
         assert right == (0 if row.mode == "a" else 1)
+        assert row.basins[0].stable == 1.0  # the wide one; a copy from a narrower one may leave it
+        assert all(basin.stable is not None and 0 < basin.stable < 1 for basin in row.basins[1:])
     assert near(found.cycles.cycling, 0.1, found.cycles.restarts) and found.cycles.wandering == 0
     assert {cycle.period for cycle in found.cycles.examples} == {2}
     assert {cycle.cells for cycle in found.cycles.examples} == {TOKENS}  # A and B differ everywhere

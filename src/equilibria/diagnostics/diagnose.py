@@ -148,7 +148,7 @@ def diagnose(
         modes=sections.mode_shares(rows),
         labels=sections.label_doubts(ran, rows),
         problems=rows,
-        basins=examples.basins(close),
+        basins=examples.basins(engine, problems, close),
         path_independence=sections.independence(right),
         residuals=sections.residual_bands(ran, right),
         local=local_states(engine, problems, close),

@@ -100,6 +100,9 @@ class Accuracy:
         resting_wrong: share that rests on a wrong answer: depth cannot help these.
         best_depth: of those looked at, the one of the best accuracy, the least of equals.
         saturation: least depth within one point of the best (FPRM Sec. 4.4).
+        proposal: accuracy of the initial states, decoded before any iteration.
+        internalized: share of the accuracy at the end that they have (Attractor Models Sec. 4.3): 1 where
+            nothing is left to iterate; NaN where nothing is right at the end.
     """
 
     by_depth: tuple[DepthPoint, ...]
@@ -110,6 +113,8 @@ class Accuracy:
     resting_wrong: float
     best_depth: int
     saturation: int
+    proposal: float
+    internalized: float
 
 
 @dataclass(frozen=True)
@@ -239,12 +244,15 @@ class Basin:
         right: whether it decodes to a right answer.
         period: 1 for a fixed point, p for a cycle.
         agreement: share of those restarts that give the commonest answer there.
+        stable: share of copies, moved by a tenth of their length, that come back; None where the solver's
+            step is no map of a state.
     """
 
     mass: float
     right: bool
     period: int
     agreement: float
+    stable: float | None
 
 
 @dataclass(frozen=True)

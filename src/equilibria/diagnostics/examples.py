@@ -1,6 +1,7 @@
 """The sections of a diagnosis for which a few problems are looked at closely, with all of their states."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,14 @@ from equilibria.diagnostics.diagnosis import Basin, BasinRow, CycleRow, Cycles, 
 from equilibria.diagnostics.ends import Ends, recorded_ends
 from equilibria.diagnostics.landscape import MODES, landscape
 from equilibria.diagnostics.oscillation import flips
+from equilibria.diagnostics.perturbation import stability
 from equilibria.diagnostics.projection import principal_plane
 from equilibria.diagnostics.sections import Pass
 from equilibria.dynamics.halting import FixedDepth
+from equilibria.errors import DataError
 from equilibria.inference.engine import Engine
 from equilibria.inference.recording import Record, Recorder, Recording
+from equilibria.tasks.interface import Problems
 
 EACH = 4
 """Examples of a mode, at most."""
@@ -25,6 +29,8 @@ MEMORY = 1 << 29
 """Bytes that the states of all examples may take; the recorder keeps so many in a temporary file."""
 LISTED = 12
 """Cycles that are listed."""
+COPIES = 8
+"""Of the states of an attractor, that are moved to see whether they come back."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,25 @@ def run_again(engine: Engine, ran: Pass, all_rows: Sequence[ProblemRow], seed: i
     return found
 
 
-def basins(examples: Sequence[Example]) -> tuple[BasinRow, ...]:
-    """The attractors of each, told apart by their states."""
+def basins(engine: Engine, problems: Problems, examples: Sequence[Example]) -> tuple[BasinRow, ...]:
+    """The attractors of each, told apart by their states, and whether copies that are moved come back."""
     found: list[BasinRow] = []
     for each in examples:
         answers = torch.from_numpy(each.recording.answers[:, -1])
         seen = landscape(each.ends, each.right, answers, problem=each.row.problem)
-        parts = tuple(Basin(a.mass, a.right, a.period, a.agreement) for a in seen.attractors)
+        place = each.row.problem
+        names = None if problems.identifiers is None else problems.identifiers[place]
+        with suppress(DataError):  # the solver remembers earlier states: there is nothing to move
+            seen = stability(
+                engine.reasoner,
+                problems.inputs[place],
+                seen,
+                each.ends,
+                copies=COPIES,
+                identifiers=names,
+                solver=engine.solver,
+            )
+        parts = tuple(Basin(a.mass, a.right, a.period, a.agreement, a.stable) for a in seen.attractors)
         found.append(BasinRow(each.row.problem, each.row.mode, parts, seen.p_unsettled))
     return tuple(found)
 

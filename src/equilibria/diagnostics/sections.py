@@ -13,7 +13,7 @@ from torch import Tensor
 
 from equilibria.diagnostics import adaptivity, breadth
 from equilibria.diagnostics.coupling import coupling
-from equilibria.diagnostics.depth import depth_utilization
+from equilibria.diagnostics.depth import depth_utilization, internalization, qualities_of
 from equilibria.diagnostics.diagnosis import (
     Accuracy,
     Band,
@@ -111,6 +111,8 @@ def accuracy(ran: Pass) -> Accuracy:
     gain, bounds = paired(last - before)
     wrong, settled = ~rights[-1], ran.settled(ran.last)
     best = max(point.accuracy for point in found)
+    assert ran.problems.labels is not None
+    start = internalization(qualities_of(ran.recording, ran.problems.labels), found[-1].accuracy)
     return Accuracy(
         by_depth=tuple(found),
         before=found[max(0, len(found) - 2)].depth,
@@ -120,6 +122,8 @@ def accuracy(ran: Pass) -> Accuracy:
         resting_wrong=(wrong & settled).double().mean().item(),
         best_depth=next(point.depth for point in found if point.accuracy == best),
         saturation=depth_utilization([(point.depth, point.accuracy) for point in found]).saturation,
+        proposal=start.proposal,
+        internalized=start.share,
     )
 
 
