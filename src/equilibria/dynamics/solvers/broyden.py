@@ -10,6 +10,7 @@ from equilibria.dynamics.norms import Norm, across, residual
 from equilibria.dynamics.solvers.interface import Map, Memory, Solver, check
 
 GROWTH = 10.0  # as in `Anderson`: a residual so many times its best makes the history worthless
+ROUNDING = 64  # machine epsilons of ‖f(z)‖ up to which a change is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,11 @@ class Broyden(Solver):
         below = (row * changed).sum(dim=1)
         scale = row.norm(dim=1) * changed.norm(dim=1)
         started = moved.abs().amax(dim=1) > 0
-        safe = started & (below.abs() > 1e-8 * scale) & (r <= GROWTH * memory["best"]) & (count < self.window)
+        # At rest what changes is rounding: learned from that, H would be anything, and so would gradients.
+        size = value.detach().flatten(1).to(u.dtype).norm(dim=1)
+        told = changed.norm(dim=1) > ROUNDING * torch.finfo(u.dtype).eps * size
+        safe = started & told & (below.abs() > 1e-8 * scale)
+        safe = safe & (r <= GROWTH * memory["best"]) & (count < self.window)
         rank = (moved - towards) / torch.where(safe, below, 1.0)[:, None]
         slot = (torch.arange(self.window, device=z.device)[None] == count[:, None]) & safe[:, None]
         keep = (safe | ~started)[:, None, None]
