@@ -14,7 +14,7 @@ import matplotlib
 matplotlib.use("Agg")  # files only: works without a display
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from equilibria.files import write_atomically
 
@@ -120,7 +120,10 @@ def decimal_ticks(low: float, high: float) -> list[float]:
         ticks = [step * 10.0**power for power in powers for step in steps]
         ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
         if len(ticks) >= 3:
-            break
+            return ticks
+    if len(ticks) < 2:  # so narrow that a straight scale has the rounder numbers
+        found = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(10**low, 10**high)
+        ticks = [tick for tick in found.tolist() if 10**low <= tick <= 10**high]
     return ticks
 
 

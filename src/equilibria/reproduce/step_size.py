@@ -12,7 +12,7 @@ from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
-from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
+from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture, plain_log
 from equilibria.diagnostics.evaluation import correct
 from equilibria.diagnostics.metrics import interval
 from equilibria.dynamics.solvers import PatienceDamped
@@ -193,15 +193,12 @@ def draw(table: Sequence[Row], path: Path) -> None:
             distance = [1.0 - row["decay"] for row in rows]
             style = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": LINES[place]}
             label = f"{norm}, $P$ = {patience}"
-            left.plot(distance, [row["accuracy"] for row in rows], label=label, **style)
-            left.fill_between(
-                distance,
-                [row["low"] for row in rows],
-                [row["high"] for row in rows],
-                color=COLOURS[place],
-                alpha=0.15,
-                linewidth=0,
-            )
+            accuracy = [row["accuracy"] for row in rows]
+            bars = [
+                [a - row["low"] for a, row in zip(accuracy, rows, strict=True)],
+                [row["high"] - a for a, row in zip(accuracy, rows, strict=True)],
+            ]
+            left.errorbar(distance, accuracy, bars, label=label, capsize=2, elinewidth=0.6, **style)
             right.plot(distance, [row["layers"] for row in rows], label=label, **style)
         for axes in (left, right):
             axes.set_xscale("log")
@@ -210,9 +207,9 @@ def draw(table: Sequence[Row], path: Path) -> None:
             axes.minorticks_off()
             axes.set_xlabel(r"decay of the step size $\gamma$")
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        left.set_ylabel("exact accuracy (%), band: 95%")
+        left.set_ylabel("exact accuracy (%), bars: 95%")
         right.set_ylabel("blocks applied a problem")
-        right.set_yscale("log")
+        plain_log(right, [row["layers"] for row in table], axis="y")
 
 
 REPRODUCTION = Reproduction(
