@@ -57,10 +57,9 @@ def slow(folder):
     return Slow
 
 
-def kill_one(folder, killed):
-    """Kill the first worker that has a batch."""
-    limit = time.monotonic() + 90
-    while not killed and time.monotonic() < limit:
+def kill_one(folder, killed, done):
+    """Kill the first worker that has a batch, however long it takes until one has."""
+    while not killed and not done.is_set():
         for file in folder.iterdir():
             killed.append(int(file.name))
             os.kill(killed[0], signal.SIGKILL)
@@ -71,11 +70,14 @@ def kill_one(folder, killed):
 def test_a_killed_workers_batch_is_done_again(here, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "Worker", slow(tmp_path))
     dataset = ray.data.from_items(rows, override_num_blocks=6)
-    killed = []
-    hunter = threading.Thread(target=kill_one, args=(tmp_path, killed))
+    killed, done = [], threading.Event()
+    hunter = threading.Thread(target=kill_one, args=(tmp_path, killed, done))
     hunter.start()
-    found = cluster.answers(dataset, NAME, workers=2, batch=10, **BUDGET).take_all()
-    hunter.join()
+    try:
+        found = cluster.answers(dataset, NAME, workers=2, batch=10, **BUDGET).take_all()
+    finally:
+        done.set()
+        hunter.join()
     workers = {int(file.name) for file in tmp_path.iterdir()}
     assert killed and len(workers) >= 3, "the other one, and one in the place of that which was killed"
 
