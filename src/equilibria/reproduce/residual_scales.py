@@ -246,7 +246,7 @@ REPRODUCTION = Reproduction(
     name="residual-scales",
     what="FPRM's sweep of α₁ and α₂ at the start, and their distribution after training (Sec. 4.4)",
     scales={
-        "cpu": "9 runs of FPRM a seed, 700 steps on 6×6 Sudoku",
+        "cpu": "9 runs of FPRM a seed, 500 steps on 6×6 Sudoku: about 2 minutes each on one core",
         "paper": "9 runs of FPRM a seed, 78,125 steps of 768 on Sudoku-Extreme",
     },
     run=run,

@@ -146,7 +146,8 @@ REPRODUCTION = Reproduction(
     name="supervision-steps",
     what="FPRM App. 'How to effectively spend loops in TRM?': supervision steps against inner cycles",
     scales={
-        "cpu": "1 run of TRM a seed on 6×6 Sudoku, and a minute of inference",
+        "cpu": "1 run of TRM a seed on 6×6 Sudoku, shared with others: about 2 minutes on one core, and 2 of "
+        "inference",
         "paper": "1 run of TRM a seed, 50,000 steps of 768 on Sudoku-Extreme",
     },
     run=run,
