@@ -204,8 +204,8 @@ REPRODUCTION = Reproduction(
     name="attractor",
     what="Attractor Models Tab. 2: Transformer, HRM, TRM and Attractor Models, small and large, on Sudoku",
     scales={
-        "cpu": "6 runs a seed of 700 steps on 6×6 Sudoku, one shared with others: about 2 minutes each on one "
-        "core, 7 for the large ones, by the count of their FLOPs",
+        "cpu": "6 runs a seed of 700 steps on 6×6 Sudoku, one shared with others: about 2 minutes each on "
+        "one core, 7 for the large ones, by the count of their FLOPs",
         "paper": "6 runs a seed on Sudoku-Extreme, 26,041 to 65,104 steps of 768",
     },
     run=run,

@@ -301,8 +301,8 @@ REPRODUCTION = Reproduction(
     name="halting-by-difficulty",
     what="FPRM Fig. 1 and its adaptivity on Sudoku: accuracy and compute at halting, by empty cells",
     scales={
-        "cpu": "2 runs a seed (FPRM and TRM) on 6×6 Sudoku, shared with others: about 2 minutes each on one core, "
-        "and 3 of inference",
+        "cpu": "2 runs a seed (FPRM and TRM) on 6×6 Sudoku, shared with others: about 2 minutes each on "
+        "one core, and 3 of inference",
         "paper": "2 runs a seed (FPRM 78,125 steps, TRM 50,000) on Sudoku-Extreme",
     },
     run=run,

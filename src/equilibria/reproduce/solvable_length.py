@@ -238,8 +238,8 @@ REPRODUCTION = Reproduction(
     name="solvable-length",
     what="FPRM Fig. 2, left: longest word problem solved against depth, for three placements of norms",
     scales={
-        "cpu": "9 runs a seed (3 schemes, 3 lengths) of 400 steps on S3 at lengths 8, 16 and 32: 1 to 3 minutes "
-        "each on one core, by the count of iterations",
+        "cpu": "9 runs a seed (3 schemes, 3 lengths) of 400 steps on S3 at lengths 8, 16 and 32: 1 to 3 "
+        "minutes each on one core, by the count of iterations",
         "paper": "12 runs a seed (3 schemes, 4 lengths) on A5, 58,593 steps of 1,024",
     },
     run=run,

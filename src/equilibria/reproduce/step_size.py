@@ -216,8 +216,8 @@ REPRODUCTION = Reproduction(
     name="step-size",
     what="FPRM's figure of decay rate γ and patience P: accuracy and compute of halting (Sec. 4.3)",
     scales={
-        "cpu": "2 runs of FPRM a seed on 6×6 Sudoku, those of loop-use: about 2 minutes each on one core, and 2 "
-        "of inference",
+        "cpu": "2 runs of FPRM a seed on 6×6 Sudoku, those of loop-use: about 2 minutes each on one core, "
+        "and 2 of inference",
         "paper": "2 runs of FPRM a seed, 78,125 steps of 768 on Sudoku-Extreme, and 24 passes over 1,024 "
         "puzzles of up to 35,000 iterations",
     },

@@ -208,8 +208,8 @@ REPRODUCTION = Reproduction(
     name="trm-blocks",
     what="FPRM's table of TRM with its blocks changed (App. 'Additional Experimental Details')",
     scales={
-        "cpu": "10 runs of TRM a seed, 700 steps on 6×6 Sudoku, one shared with others: about 2 minutes each on "
-        "one core",
+        "cpu": "10 runs of TRM a seed, 700 steps on 6×6 Sudoku, one shared with others: about 2 minutes each "
+        "on one core",
         "paper": "10 runs of TRM a seed, 50,000 steps of 768 on Sudoku-Extreme",
     },
     run=run,
