@@ -182,6 +182,19 @@ def test_raw_draws_of_an_initial_state_are_scaled_stream_by_stream():
         reasoner.initial_state(condition, None)
 
 
+@pytest.mark.parametrize("trained", [{"initial": "fixed"}, {"initial": "learned", "tracked": 8}])
+def test_what_was_trained_from_one_state_may_be_restarted_from_random_ones(trained):
+    weights = build(**trained).state_dict()
+    reasoner = build(initial="gaussian")
+    reasoner.load_state_dict(weights)
+    _, state = start(reasoner, rows=2)
+    assert not torch.equal(state[0], state[1])
+    for name, value in reasoner.state_dict().items():
+        assert torch.equal(value, weights[name])
+    with pytest.raises(RuntimeError, match="fixed_state"):  # from random ones to one that nobody has
+        build(initial="fixed").load_state_dict(reasoner.state_dict())
+
+
 def test_a_fixed_initial_state_is_one_vector_for_all_rows_and_tokens_and_is_saved():
     reasoner = build(initial="fixed")
     condition, _ = start(reasoner)

@@ -173,8 +173,8 @@ REPRODUCTION = Reproduction(
     name="loop-use",
     what="FPRM's figure of loop utilization: pre-norm with residual scaling against post-norm (Sec. 4.4)",
     scales={
-        "cpu": "2 runs of FPRM a seed on 6×6 Sudoku, one shared with residual-scales: about 2 minutes each on "
-        "one core",
+        "cpu": "2 runs of FPRM a seed on 6×6 Sudoku, one shared with residual-scales: about 2 minutes each "
+        "on one core",
         "paper": "2 runs of FPRM a seed, 78,125 steps of 768 on Sudoku-Extreme",
     },
     run=run,
