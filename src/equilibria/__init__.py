@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from equilibria.inference.budget import Budget
     from equilibria.inference.engine import Report
     from equilibria.inference.limits import Limits, interruptible
+    from equilibria.inference.recording import Record, Recorder, Recording
     from equilibria.interop import from_published, import_checkpoint, published_families
     from equilibria.loading import held_out_problems, load, load_for
     from equilibria.pipeline import Answer, Pipeline
@@ -49,6 +50,9 @@ _HOMES = {
     "Diagnosis": "diagnostics.diagnosis",
     "Panel": "tasks.picture",
     "Limits": "inference.limits",
+    "Record": "inference.recording",
+    "Recorder": "inference.recording",
+    "Recording": "inference.recording",
     "Reliability": "diagnostics.calibration",
     "Report": "inference.engine",
     "Scan": "tasks",
@@ -127,6 +131,9 @@ __all__ = [
     "Problems",
     "Reasoner",
     "Recipe",
+    "Record",
+    "Recorder",
+    "Recording",
     "Reliability",
     "Report",
     "Reproduction",
