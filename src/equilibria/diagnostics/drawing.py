@@ -123,7 +123,7 @@ def decimal_ticks(low: float, high: float) -> list[float]:
             return ticks
     if len(ticks) < 2:  # so narrow that a straight scale has the rounder numbers
         found = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(10**low, 10**high)
-        ticks = [tick for tick in found.tolist() if 10**low <= tick <= 10**high]
+        ticks = [float(tick) for tick in found if 10**low <= tick <= 10**high]
     return ticks
 
 
