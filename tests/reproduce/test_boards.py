@@ -8,6 +8,7 @@ import torch
 from equilibria.pipeline import Pipeline
 from equilibria.reproduce import boards, small
 from equilibria.reproduce.boards import FPRM, SMALLER, TRM, Variant
+from equilibria.reproduce.reproduction import half_range, mean
 
 
 def test_trm_is_the_one_that_reproductions_of_eqr_train():
@@ -64,5 +65,5 @@ def test_groups_go_from_few_empty_cells_to_many():
 
 def test_means_and_ranges_are_of_the_seeds():
     rows = [{"x": 1.0}, {"x": 4.0}]
-    assert boards.mean(rows, "x") == 2.5
-    assert boards.half_range(rows, "x") == 1.5
+    assert mean(rows, "x") == 2.5
+    assert half_range(rows, "x") == 1.5

@@ -11,7 +11,7 @@ from typing import Any
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, MARKERS, picture
 from equilibria.inference.recording import Record, Recorder
 from equilibria.pipeline import Pipeline
-from equilibria.reproduce.graded import Attempt, best_of_each, compared, every_run, grade_all, seeds_in_words
+from equilibria.reproduce.graded import Attempt, best_of_each, compared, every_run, grade_all
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.training_dynamics import BESIDE, TERMINAL, TRAJECTORY, Way, attempts
 from equilibria.tasks import Problems
@@ -76,7 +76,7 @@ def run(setup: Setup) -> Findings:
     title = (
         f"EqR Tab. 7: {training.steps:,} steps of {training.batch}, the best of {found[END.name]['rates']} "
         f"learning rate{'s' if found[END.name]['rates'] > 1 else ''}; mean ± half the range of "
-        f"{seeds_in_words(setup)}"
+        f"{setup.seeds_in_words}"
     )
     recipes = {one.way: one.recipe.model_dump(mode="json") for one in todo}
     return Findings(

@@ -21,13 +21,11 @@ from equilibria.reproduce.boards import (
     Variant,
     beside,
     exact,
-    half_range,
-    mean,
     precise,
     trials,
 )
 from equilibria.reproduce.cells import Trial, described, measured
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 
@@ -109,7 +107,7 @@ def run(setup: Setup) -> Findings:
         "paper %": "{published:.1f}",
         "minutes": "{minutes:.1f}",
     }
-    title = f"Sudoku; exact accuracy, mean ± half the range of {setup.seeds} seeds"
+    title = f"Sudoku; exact accuracy, mean ± half the range of {setup.seeds_in_words}"
     notes = [told(said), ALSO, *beside(setup.scale, todo[0].recipe, table[0]["parameters"])]
     return Findings(
         [Sheet("attractor", title, table, columns), sheet(said)],

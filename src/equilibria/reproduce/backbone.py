@@ -13,7 +13,6 @@ from statistics import fmean
 from equilibria.diagnostics.breadth import expected_accuracy
 from equilibria.diagnostics.drawing import COLOURS, picture
 from equilibria.reproduce.cells import EQR, TRM, Cell, Trial, alone, by_seed, described, measured, trials
-from equilibria.reproduce.graded import seeds_in_words
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.scaling import DEEP, doublings
@@ -85,7 +84,7 @@ def run(setup: Setup) -> Findings:
     title = (
         f"EqR Tab. 14: {training.steps:,} steps of {training.batch}, depth {todo[0].depth}, {size.single:,} "
         f"problems; last row: Top-1 of {size.breadth} at depth {DEEP * todo[0].depth}, {size.problems:,} of "
-        f"them (paper: of 128 at 64); {seeds_in_words(setup)}"
+        f"them (paper: of 128 at 64); {setup.seeds_in_words}"
     )
     columns = {
         "mixing of tokens": "{backbone}",

@@ -116,17 +116,6 @@ def groups(pipeline: Pipeline, problems: Problems, count: int) -> tuple[Tensor, 
     return empty, ranks.equal_groups(empty, count)
 
 
-def mean(rows: Sequence[Row], key: str) -> float:
-    """Of a number over rows."""
-    return sum(row[key] for row in rows) / len(rows)
-
-
-def half_range(rows: Sequence[Row], key: str) -> float:
-    """Half of the range of a number over rows, the seeds of one thing."""
-    values = [row[key] for row in rows]
-    return (max(values) - min(values)) / 2
-
-
 def precise() -> None:
     """Multiply float32 as it is: residuals near the tolerance must not depend on the card."""
     torch.set_float32_matmul_precision("highest")

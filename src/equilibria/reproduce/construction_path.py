@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
-from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.files import write_text
-from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.graded import exact
+from equilibria.reproduce.reproduction import (
+    Findings,
+    Reproduction,
+    Row,
+    Setup,
+    Sheet,
+    half_range,
+    mean,
+)
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.reproduce.small import CPU, RARELY
-from equilibria.tasks import Problems
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,9 @@ def score(attempt: Attempt, cache: Path, device: str) -> Row:
         pipeline, seconds = run.trained(device)
         reasoner = pipeline.reasoner
         return {
-            "train": _exact(pipeline, run.splits.train[:SEEN], depth),
-            "validation": _exact(pipeline, held_out[:chosen_on], depth),
-            "evaluation": _exact(pipeline, held_out[chosen_on:], depth),
+            "train": exact(pipeline, run.splits.train[:SEEN], depth),
+            "validation": exact(pipeline, held_out[:chosen_on], depth),
+            "evaluation": exact(pipeline, held_out[chosen_on:], depth),
             "parameters": reasoner.parameter_count(),
             "layers": reasoner.equivalent_layers * depth,
             "seconds": seconds,
@@ -116,19 +122,12 @@ def score(attempt: Attempt, cache: Path, device: str) -> Row:
     return about | found | {"folder": run.folder.name, "minutes": (time.perf_counter() - began) / 60}
 
 
-def _exact(pipeline: Pipeline, problems: Problems, depth: int) -> float:
-    """Exact accuracy, percent."""
-    evaluation = pipeline.evaluate(problems, depths=(depth,), halting="fixed")
-    return 100 * evaluation.row(depth, 1, AVERAGE).exact_accuracy
-
-
 def summary(row: Ingredient, results: Sequence[Row]) -> Row:
     """A row of the table, at the learning rate that is best on the validation puzzles."""
     by_rate: dict[float, list[Row]] = {}
     for result in results:
         by_rate.setdefault(result["rate"], []).append(result)
-    rate, best = max(by_rate.items(), key=lambda pair: _mean(pair[1], "validation"))
-    scores = [result["evaluation"] for result in best]
+    rate, best = max(by_rate.items(), key=lambda pair: mean(pair[1], "validation"))
     return {
         "method": row.label,
         "recipe": row.recipe,
@@ -136,19 +135,15 @@ def summary(row: Ingredient, results: Sequence[Row]) -> Row:
         "parameters": best[0]["parameters"],
         "layers": best[0]["layers"],
         "rate": rate,
-        "train": _mean(best, "train"),
-        "validation": _mean(best, "validation"),
-        "evaluation": _mean(best, "evaluation"),
-        "spread": (max(scores) - min(scores)) / 2,
+        "train": mean(best, "train"),
+        "validation": mean(best, "validation"),
+        "evaluation": mean(best, "evaluation"),
+        "spread": half_range(best, "evaluation"),
         "seeds": len(best),
         "published_train": row.train,
         "published_evaluation": row.accuracy,
-        "minutes": _mean(best, "seconds") / 60,
+        "minutes": mean(best, "seconds") / 60,
     }
-
-
-def _mean(results: Sequence[Row], key: str) -> float:
-    return sum(result[key] for result in results) / len(results)
 
 
 def verdict(rows: Sequence[Row]) -> str:

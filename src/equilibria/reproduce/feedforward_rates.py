@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
-from equilibria.reproduce.graded import FEEDFORWARD, Attempt, rates, recipe_of, seeds_in_words
+from equilibria.reproduce.graded import FEEDFORWARD, Attempt, rates, recipe_of
 from equilibria.reproduce.over_steps import OVER_STEPS, WATCHED, all_curves, over_seeds
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
@@ -56,7 +56,7 @@ def run(setup: Setup) -> Findings:
         "at step": "{best_step:,}",
     }
     training = todo[0].recipe.training
-    title = f"EqR App. D.2: {training.steps:,} steps of {training.batch}; mean of {seeds_in_words(setup)}"
+    title = f"EqR App. D.2: {training.steps:,} steps of {training.batch}; mean of {setup.seeds_in_words}"
     recipes = {
         f"{one.way}, rate {one.recipe.training.optimizer.lr:g}": one.recipe.model_dump(mode="json")
         for one in todo

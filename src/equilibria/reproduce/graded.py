@@ -15,7 +15,7 @@ from typing import Any
 from equilibria.diagnostics.evaluation import AVERAGE
 from equilibria.pipeline import Pipeline
 from equilibria.recipes import Recipe
-from equilibria.reproduce.reproduction import Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun, Remaining, seeded, side_by_side
 from equilibria.reproduce.small import CPU, RARELY, RATE, variant
 from equilibria.tasks import Problems
@@ -120,13 +120,12 @@ def best(rows: Sequence[Row]) -> Row:
     for row in rows:
         by_rate.setdefault(row["rate"], []).append(row)
     chosen = max(by_rate.values(), key=lambda same: mean(same, "validation"))
-    scores = [row["evaluation"] for row in chosen]
     kept = {
         name: chosen[0][name]
         for name in ("way", "recipe", "rate", "steps", "batch", "depth", "parameters", "layers")
     }
     means = {name: mean(chosen, name) for name in ("train", "validation", "evaluation", "steps_lived")}
-    spread = {"spread": (max(scores) - min(scores)) / 2, "seeds": len(chosen), "rates": len(by_rate)}
+    spread = {"spread": half_range(chosen, "evaluation"), "seeds": len(chosen), "rates": len(by_rate)}
     return kept | means | spread | {"minutes": mean(chosen, "seconds") / 60}
 
 
@@ -134,11 +133,6 @@ def best_of_each(rows: Sequence[Row]) -> dict[str, Row]:
     """`best` of every way, in the order in which they come."""
     ways = dict.fromkeys(row["way"] for row in rows)
     return {way: best([row for row in rows if row["way"] == way]) for way in ways}
-
-
-def mean(rows: Sequence[Row], key: str) -> float:
-    """Of one column."""
-    return sum(row[key] for row in rows) / len(rows)
 
 
 def compared(what: str, lower: Row, higher: Row) -> str:
@@ -162,8 +156,3 @@ def logged(folder: Path) -> list[Row]:
 def every_run(rows: Sequence[Row]) -> Sheet:
     """The sheet of single runs, too long to show."""
     return Sheet("runs", "every run", rows, {})
-
-
-def seeds_in_words(setup: Setup) -> str:
-    """`2 seeds`."""
-    return f"{setup.seeds} seed{'s' if setup.seeds > 1 else ''}"

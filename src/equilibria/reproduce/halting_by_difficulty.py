@@ -17,10 +17,10 @@ from torch import Tensor
 from equilibria.diagnostics.adaptivity import rank_correlation
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
 from equilibria.diagnostics.metrics import interval
-from equilibria.reproduce.boards import FPRM, TRM, Variant, beside, groups, half_range, mean, precise, trials
+from equilibria.reproduce.boards import FPRM, TRM, Variant, beside, groups, precise, trials
 from equilibria.reproduce.cells import Trial, described, measured
 from equilibria.reproduce.following import Followed, first, follow
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 
@@ -176,7 +176,7 @@ def run(setup: Setup) -> Findings:
     }
     title = (
         f"each puzzle stopped on its own, and the group as a whole; at most {BUDGET[setup.scale]:,} blocks a "
-        f"puzzle; {setup.seeds} seeds"
+        f"puzzle; {setup.seeds_in_words}"
     )
     sheets = [
         Sheet("halting-by-difficulty", title, table, columns),

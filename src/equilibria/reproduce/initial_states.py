@@ -28,7 +28,6 @@ from equilibria.reproduce.cells import (
     measured,
     trials,
 )
-from equilibria.reproduce.graded import seeds_in_words
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.small import RI, variant
@@ -151,7 +150,7 @@ def run(setup: Setup) -> Findings:
     training = todo[0].recipe.training
     title = (
         f"EqR Tab. 10, App. A.3: {training.steps:,} steps of {training.batch}, depth {todo[0].depth}, "
-        f"{size.single:,} problems; ± the 95% interval over problems; {seeds_in_words(setup)}"
+        f"{size.single:,} problems; ± the 95% interval over problems; {setup.seeds_in_words}"
     )
     columns = {"start": "{start}", "exact %": "{exact:.1f} ±{half:.1f}", "paper": "{published:.2f}"}
     shown = {

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
-from equilibria.reproduce.graded import FEEDFORWARD, TIED, Attempt, recipe_of, seeds_in_words
+from equilibria.reproduce.graded import FEEDFORWARD, TIED, Attempt, recipe_of
 from equilibria.reproduce.over_steps import OVER_STEPS, WATCHED, all_curves, over_seeds
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
@@ -120,7 +120,7 @@ def run(setup: Setup) -> Findings:
     }
     training = todo[0].recipe.training
     title = (
-        f"EqR Tab. 6, Fig. 9: {training.steps:,} steps of {training.batch}; mean of {seeds_in_words(setup)}"
+        f"EqR Tab. 6, Fig. 9: {training.steps:,} steps of {training.batch}; mean of {setup.seeds_in_words}"
     )
     recipes = {one.way: one.recipe.model_dump(mode="json") for one in todo[: len(splits)]}
     return Findings(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from equilibria.diagnostics.depth import depth_utilization
 from equilibria.diagnostics.drawing import COLOURS, COLUMN, LINES, MARKERS, picture
-from equilibria.reproduce.boards import FPRM, Variant, beside, mean, precise, trials
+from equilibria.reproduce.boards import FPRM, Variant, beside, precise, trials
 from equilibria.reproduce.cells import Trial, described, measured
 from equilibria.reproduce.following import follow
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 
@@ -93,7 +93,7 @@ def run(setup: Setup) -> Findings:
         "median residual": "{residual:.2g}",
     }
     title = (
-        f"run to {BEYOND} times the trained depth of {trained} blocks without halting; {setup.seeds} seeds"
+        f"run to {BEYOND} times the trained depth of {trained} blocks without halting; {setup.seeds_in_words}"
     )
     sheets = [Sheet("loop-use", title, table, columns), sheet(said), Sheet("curves", "", curves, {})]
     notes = [told(said), PUBLISHED, *beside(setup.scale, todo[0].recipe, done[0][1]["parameters"])]

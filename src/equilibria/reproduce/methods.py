@@ -17,12 +17,10 @@ from equilibria.reproduce.graded import (
     compared,
     every_run,
     grade_all,
-    mean,
     recipe_of,
-    seeds_in_words,
 )
 from equilibria.reproduce.over_steps import OVER_STEPS, WATCHED
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, mean
 from equilibria.reproduce.small import NI, RI
 
 
@@ -146,7 +144,7 @@ def run(setup: Setup) -> Findings:
     }
     title = (
         f"EqR Tab. 1, {todo[0].recipe.training.steps:,} steps of {todo[0].recipe.training.batch}; "
-        f"mean ± half the range of {seeds_in_words(setup)}; layers: block applications of a trajectory"
+        f"mean ± half the range of {setup.seeds_in_words}; layers: block applications of a trajectory"
     )
     recipes = {one.way: one.recipe.model_dump(mode="json") for one in todo}
     return Findings(

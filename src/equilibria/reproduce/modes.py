@@ -31,7 +31,6 @@ from equilibria.inference.pool import Pool
 from equilibria.inference.recording import Record, Recorder, Recording
 from equilibria.pipeline import Pipeline
 from equilibria.reproduce.cells import CELLS, EQR, TRM, Trial, alone, described, measured, trials
-from equilibria.reproduce.graded import seeds_in_words
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, rises, sheet, told
@@ -153,7 +152,7 @@ def run(setup: Setup) -> Findings:
     }
     title = (
         f"EqR Fig. 6: shares of modes over {size.problems} problems from {size.breadth} states at depth "
-        f"{DEEP * todo[0].depth}; {seeds_in_words(setup)}"
+        f"{DEEP * todo[0].depth}; {setup.seeds_in_words}"
     )
     legend = "; ".join(f"({letter}) {MEANING[letter]}" for letter in MODES)
     sheets = [

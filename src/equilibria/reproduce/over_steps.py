@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from equilibria.reproduce.graded import Attempt, logged, mean
-from equilibria.reproduce.reproduction import Row, Setup
+from equilibria.reproduce.graded import Attempt, logged
+from equilibria.reproduce.reproduction import Row, Setup, mean
 from equilibria.reproduce.runs import Remaining, side_by_side
 
 WATCHED = {

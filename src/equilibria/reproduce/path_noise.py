@@ -17,7 +17,6 @@ from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.diagnostics.metrics import interval
 from equilibria.diagnostics.stability import path_independence_at
 from equilibria.reproduce.cells import EQR, WITH_RI, Cell, Trial, alone, by_seed, described, measured, trials
-from equilibria.reproduce.graded import seeds_in_words
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.small import NI, RI
@@ -141,7 +140,7 @@ def run(setup: Setup) -> Findings:
     training = todo[0].recipe.training
     title = (
         f"EqR Tab. 12: {training.steps:,} steps of {training.batch}, depth {todo[0].depth}; {size.single:,} "
-        f"problems held out and of training; ± the 95% interval over problems; {seeds_in_words(setup)}"
+        f"problems held out and of training; ± the 95% interval over problems; {setup.seeds_in_words}"
     )
     columns = {
         "path noise": "{noise}",

@@ -107,6 +107,11 @@ class Setup:
     overrides: tuple[str, ...]
     say: Callable[[str], object]
 
+    @property
+    def seeds_in_words(self) -> str:
+        """`2 seeds`."""
+        return f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -219,3 +224,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """A hint at what may have been meant, for an error."""
     near = get_close_matches(name, known, n=1)
     return f"did you mean '{near[0]}'? " if near else ""
+
+
+def mean(rows: Sequence[Row], key: str) -> float:
+    """Of one column."""
+    return sum(row[key] for row in rows) / len(rows)
+
+
+def half_range(rows: Sequence[Row], key: str) -> float:
+    """Half of the range of one column: how far the seeds of one thing spread."""
+    values = [row[key] for row in rows]
+    return (max(values) - min(values)) / 2

@@ -21,13 +21,11 @@ from equilibria.reproduce.boards import (
     Variant,
     beside,
     exact,
-    half_range,
-    mean,
     precise,
     trials,
 )
 from equilibria.reproduce.cells import Trial, described, measured
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 

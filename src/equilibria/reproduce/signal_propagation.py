@@ -106,7 +106,7 @@ def run(setup: Setup) -> Findings:
         "toy: least L": "{least:.2f}",
         "ΔL < 0.1 on": "{near:.0%}",
     }
-    title = f"FPRM Fig. 2, right: size of the state after so many blocks, mean of {setup.seeds} seeds"
+    title = f"FPRM Fig. 2, right: size of the state after so many blocks, mean of {setup.seeds_in_words}"
     sheets = [
         Sheet("signal-propagation", title, table, columns),
         Sheet("activation-norm", "", rows, {}),

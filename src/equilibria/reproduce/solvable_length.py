@@ -12,9 +12,9 @@ from pathlib import Path
 from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
 from equilibria.errors import TrainingError
 from equilibria.pipeline import Pipeline
-from equilibria.reproduce.boards import half_range, mean, precise
+from equilibria.reproduce.boards import precise
 from equilibria.reproduce.cells import Cell, Trial, measured
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun, seeded
 from equilibria.reproduce.signal_propagation import SCALED, SCHEMES
 from equilibria.reproduce.small import RARELY
@@ -124,7 +124,7 @@ def run(setup: Setup) -> Findings:
     }
     group = todo[0].recipe.task["group"]
     title = (
-        f"{group}: longest problem with more than {SOLVED:.0f}% of final states right; {setup.seeds} seeds"
+        f"{group}: longest problem with more than {SOLVED:.0f}% of final states right; {setup.seeds_in_words}"
     )
     every = [
         {"run": trial.cell.label, "seed": trial.seed, "elements": place + 1, "final_state": value}

@@ -151,7 +151,7 @@ def run(setup: Setup) -> Findings:
     first = table[0]
     title = (
         f"{first['group']}, trained at length {first['trained_length']}; at most {LAYERS} block applications "
-        f"a problem; mean ± half the range of {setup.seeds} seeds"
+        f"a problem; mean ± half the range of {setup.seeds_in_words}"
     )
     sheets = [Sheet("state-tracking", title, table, columns)]
     return Findings(sheets, [verdict(table), PUBLISHED], [drawing], {"recipes (first seed)": recipes})

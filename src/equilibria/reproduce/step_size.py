@@ -19,10 +19,10 @@ from equilibria.dynamics.solvers import PatienceDamped
 from equilibria.errors import EquilibriaError
 from equilibria.inference.engine import Engine
 from equilibria.pipeline import Pipeline
-from equilibria.reproduce.boards import half_range, mean, precise, trials
+from equilibria.reproduce.boards import precise, trials
 from equilibria.reproduce.cells import Trial, described, measured
 from equilibria.reproduce.loop_use import POST, SCALED, VARIANTS
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 from equilibria.tasks import Problems

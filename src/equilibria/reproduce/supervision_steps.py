@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from equilibria.diagnostics.drawing import COLOURS, LINES, MARKERS, picture
-from equilibria.reproduce.boards import TRM, Variant, beside, exact, half_range, mean, precise, trials
+from equilibria.reproduce.boards import TRM, Variant, beside, exact, precise, trials
 from equilibria.reproduce.cells import Trial, described, measured
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 
@@ -71,7 +71,7 @@ def run(setup: Setup) -> Findings:
         "exact %": "{accuracy:.1f} ±{spread:.1f}",
         "": "{mark}",
     }
-    title = f"one TRM at about {budget:,} block applications; mean ± half the range of {setup.seeds} seeds"
+    title = f"one TRM at about {budget:,} block applications; mean ± half the range of {setup.seeds_in_words}"
     notes = [told(said), PUBLISHED, *beside(setup.scale, todo[0].recipe, table[0]["parameters"])]
     return Findings(
         [Sheet("supervision-steps", title, table, columns), sheet(said)],

@@ -25,7 +25,6 @@ from equilibria.reproduce.graded import (
     grade_all,
     rates,
     recipe_of,
-    seeds_in_words,
 )
 from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
 
@@ -136,7 +135,7 @@ def run(setup: Setup) -> Findings:
         " ": "{note}",
     }
     steps = todo[0].recipe.training.steps
-    title = f"EqR Tab. 8: {steps:,} optimizer steps; mean ± half the range of {seeds_in_words(setup)}"
+    title = f"EqR Tab. 8: {steps:,} optimizer steps; mean ± half the range of {setup.seeds_in_words}"
     lives = [
         {name: rows[way.name][name] for name in ("way", "evaluation", "train", "steps_lived")}
         for way in HALTING

@@ -17,13 +17,11 @@ from equilibria.reproduce.boards import (
     Variant,
     beside,
     exact,
-    half_range,
-    mean,
     precise,
     trials,
 )
 from equilibria.reproduce.cells import Trial, described, measured
-from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet
+from equilibria.reproduce.reproduction import Findings, Reproduction, Row, Setup, Sheet, half_range, mean
 from equilibria.reproduce.runs import CachedRun
 from equilibria.reproduce.statements import Statement, sheet, told
 
@@ -100,7 +98,7 @@ def run(setup: Setup) -> Findings:
         "Δ ": "{conv_change:+.1f}",
         "paper ": "{conv_published:.1f}",
     }
-    title = f"TRM with its blocks changed; exact accuracy, mean ± half the range of {setup.seeds} seeds"
+    title = f"TRM with its blocks changed; exact accuracy, mean ± half the range of {setup.seeds_in_words}"
     notes = [told(said), *beside(setup.scale, todo[0].recipe, done[0][1]["parameters"])]
     return Findings(
         [Sheet("trm-blocks", title, table, columns), sheet(said)],
